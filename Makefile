@@ -1,0 +1,60 @@
+# All commands of this project; `make help` lists them.
+# Nothing here phones home: every library's telemetry is off before it is imported.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export YOLO_OFFLINE := true
+export YOLO_AUTOINSTALL := false
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format lock bench soak up clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+# uv comes from the package registry into the environment it then fills; requirements/dev.txt is hash-locked.
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -m1 -oE '^uv==[0-9.]+' requirements/dev.txt)"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+install: .venv/.installed  ## set up .venv with everything the other commands need
+
+demo: install  ## the whole lifecycle on generated cameras, from data to a served, watched model
+	$(BIN)/python -m pipelines.demo
+
+test: install  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: install  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=plugins:. $(BIN)/lint-imports
+
+format: install  ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Written by uv, with hashes and without any registry's address.
+lock:  ## resolve the requirements files and conda.yaml anew from pyproject.toml
+	$(PYTHON) requirements/lock.py
+
+bench: install  ## side-by-side figures against peers, as ratios
+	$(BIN)/python -m benchmarks
+
+soak: install  ## what is too long for tests
+	$(BIN)/python -m benchmarks.soak
+
+up: install  ## MLflow server, serving and the drift schedule together
+	$(BIN)/honcho start -f serving/Procfile
+
+clean:  ## remove what demo and tests made (not .venv)
+	rm -rf .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,58 @@
+"""What can go wrong in counting.
+
+    CountingError
+    ├── PictureError        a picture that cannot be read: corrupt, too large, of an unknown format
+    ├── SceneError          lines or zones that make no sense, with the file and the key
+    ├── SourceError         a clip, folder or camera that cannot be opened or breaks off
+    ├── DetectorError       a detector whose format is unknown, or that cannot be run here
+    ├── ArtifactError       a model folder that is incomplete, altered or of an unknown format version
+    ├── RequestError        a table of requests that cannot be answered, with row and reason
+    └── PredictionLogError  a prediction log that cannot be written or read
+
+Every message says what was expected, what came, and what to do. None of these derives from MLflow's exception:
+the scoring server answers an ``MlflowException`` with the request's payload in its text, and no picture may ever
+be echoed.
+"""
+
+__all__ = [
+    "ArtifactError",
+    "CountingError",
+    "DetectorError",
+    "PictureError",
+    "PredictionLogError",
+    "RequestError",
+    "SceneError",
+    "SourceError",
+]
+
+
+class CountingError(Exception):
+    """The root: whoever calls this package can catch everything with it."""
+
+
+class PictureError(CountingError, ValueError):
+    """A picture that cannot be read: corrupt, too large, or of an unknown format."""
+
+
+class SceneError(CountingError, ValueError):
+    """A scene whose lines or zones make no sense; names the file and the key."""
+
+
+class SourceError(CountingError, OSError):
+    """A clip, a folder or a camera that cannot be opened, or that breaks off."""
+
+
+class DetectorError(CountingError, ValueError):
+    """A detector whose format is not known, or that cannot be run on this machine."""
+
+
+class ArtifactError(CountingError, ValueError):
+    """A model folder that is incomplete, altered, or of a format version this package does not read."""
+
+
+class RequestError(CountingError, ValueError):
+    """A table of counting requests that cannot be answered; names the row and the reason."""
+
+
+class PredictionLogError(CountingError, OSError):
+    """A prediction log that cannot be written or read."""
