@@ -53,7 +53,7 @@ def conda_yaml() -> str:
         "channels:",
         "  - conda-forge",
         "dependencies:",
-        f"  - python={PYTHON}",
+        f"  - python>={PYTHON},<3.15",
         "  - pip",
         "  - pip:",
         *(f'      - "{pin}"' for pin in pins("training")),
