@@ -1,0 +1,1 @@
+"""Side-by-side measurements against peers; each module's docstring gives its command."""

@@ -1,0 +1,109 @@
+"""Counting a clip end to end: this engine against Ultralytics ObjectCounter and supervision with `trackers`.
+
+    python -m benchmarks.counting_speed [--real FOLDER] [--weights best.pt] [--rounds 3]
+
+The clip is the real street of the folder of real inputs, with its line and its true count (8 in, 0 out). Every
+system runs in a process of its own, in turns, so that a machine that drifts slows all of them; the median of the
+rounds is printed, and its ratio to ours. Loading and warming up are outside the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.peers import COUNTERS, Line, Result
+from benchmarks.record import keep, table
+
+LINE: Line = ((150, 215), (640, 215))
+CLASSES = {"car": 2, "motorcycle": 3, "bus": 5, "truck": 7}
+
+
+def ours(weights: Path, clip: Path, line: Line, classes: list[int]) -> Result:
+    """`CountingModel.count_video`, as `camera-counting count` calls it."""
+    import numpy as np
+
+    import camera_counting
+    from camera_counting.scene import Scene
+
+    with tempfile.TemporaryDirectory() as folder:
+        camera_counting.save_model(weights, Path(folder) / "model", classes="coco")
+        model = camera_counting.load_model(str(Path(folder) / "model"))
+    names = [name for name, index in CLASSES.items() if index in classes]
+    scene = Scene.from_dict(
+        {
+            "camera": "street",
+            "units": "pixels",
+            "lines": [{"name": "line", "from": line[0], "to": line[1], "classes": names}],
+        }
+    )
+    model.count([np.zeros((352, 640, 3), np.uint8)])
+    start = time.perf_counter()
+    counted = model.count_video(clip, scene).to_dict()
+    seconds = time.perf_counter() - start
+    return counted["frames"], seconds, {key: counted["lines"]["line"][key] for key in ("in", "out")}
+
+
+def _apart(counter: Callable[..., Result], *arguments: object) -> Result:
+    """Run in a fresh process: no system inherits another's threads, caches or memory."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(counter, arguments)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", type=Path, default=Path("../shared/real"))
+    parser.add_argument("--weights", type=Path, help="PyTorch weights; by default YOLO11n, untrained")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+
+    clip = (arguments.real / "road-traffic.mp4").resolve()
+    openvino = (arguments.real / "yolo11n_int8_openvino_model").resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = arguments.weights
+        if weights is None:
+            import ultralytics
+
+            weights = Path(scratch) / "yolo11n.pt"
+            ultralytics.YOLO("yolo11n.yaml").save(str(weights))
+        systems: list[tuple[str, Callable[..., Result], Path]] = [
+            ("camera_counting, OpenVINO INT8", ours, openvino),
+            *((f"{name}, OpenVINO INT8", counter, openvino) for name, counter in COUNTERS.items()),
+            ("ultralytics ObjectCounter, PyTorch", COUNTERS["ultralytics ObjectCounter"], weights),
+        ]
+        seen: dict[str, list[Result]] = {name: [] for name, _, _ in systems}
+        for _ in range(arguments.rounds):
+            for name, counter, file in systems:
+                seen[name].append(_apart(counter, file, clip, LINE, list(CLASSES.values())))
+
+    rates = {
+        name: statistics.median(frames / seconds for frames, seconds, _ in runs) for name, runs in seen.items()
+    }
+    base = rates[systems[0][0]]
+    table(
+        f"counting {clip.name} ({seen[systems[0][0]][0][0]} frames; true: 8 in, 0 out)",
+        ["system", "frames/s", "ours is", "in", "out"],
+        [
+            [
+                name,
+                f"{rate:.1f}",
+                f"{base / rate:.2f}x",
+                str(seen[name][-1][2]["in"]),
+                str(seen[name][-1][2]["out"]),
+            ]
+            for name, rate in rates.items()
+        ],
+    )
+    keep(
+        "counting_speed",
+        {name: {"fps": rates[name], "ratio": base / rates[name], "runs": seen[name]} for name in seen},
+    )
+
+
+if __name__ == "__main__":
+    main()
