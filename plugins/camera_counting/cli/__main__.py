@@ -1,0 +1,5 @@
+"""`python -m camera_counting.cli` is the console script."""
+
+from camera_counting.cli import main
+
+main()
