@@ -1,0 +1,91 @@
+"""The evidence bundle: evidence, policy and verdict, kept with the source run and read back before a promotion."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from pydantic import BaseModel, ValidationError
+
+from model_governance.errors import EvidenceError, TamperError
+from model_governance.evidence import Evidence
+from model_governance.gates import Verdict
+from model_governance.policy import Policy
+
+__all__ = ["Bundle", "read_bundle", "write_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What was known when a version was judged."""
+
+    evidence: Evidence
+    policy: Policy
+    verdict: Verdict
+
+    @property
+    def folder(self) -> str:
+        """Artifact path in the source run; named by content, so that no bundle ever overwrites another."""
+        return f"governance/{hashlib.sha256(self.verdict.model_dump_json().encode()).hexdigest()[:16]}"
+
+
+def write_bundle(client: MlflowClient, bundle: Bundle) -> str:
+    """Keep the bundle with the source run; gives its artifact path."""
+    parts: dict[str, BaseModel] = {
+        "evidence": bundle.evidence,
+        "policy": bundle.policy,
+        "verdict": bundle.verdict,
+    }
+    for part, value in parts.items():
+        client.log_text(bundle.evidence.run_id, value.model_dump_json(indent=2), f"{bundle.folder}/{part}.json")
+    return bundle.folder
+
+
+def read_bundle(version: ModelVersion) -> Bundle:
+    """Read the bundle of a registered version, and hold it against the digests on the version.
+
+    Raises
+    ------
+    EvidenceError
+        Where there is none, or it cannot be read.
+    TamperError
+        Where it is not the one that the version was registered with.
+    """
+    tags, label = version.tags, f"version {version.version} of {version.name!r}"
+    folder, run_id = tags.get("evidence"), tags.get("source_run_id")
+    if not folder or not run_id:
+        raise EvidenceError(f"{label} carries no evidence; register its model with `model-governance register`")
+    try:
+        with tempfile.TemporaryDirectory(prefix="model-governance-") as target:
+            root = Path(
+                mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run_id}/{folder}", dst_path=target)
+            )
+            bundle = Bundle(
+                Evidence.model_validate_json((root / "evidence.json").read_text(encoding="utf-8")),
+                Policy.model_validate_json((root / "policy.json").read_text(encoding="utf-8")),
+                Verdict.model_validate_json((root / "verdict.json").read_text(encoding="utf-8")),
+            )
+    except (MlflowException, OSError, ValidationError) as error:
+        raise EvidenceError(
+            f"the evidence of {label} cannot be read from {folder} of run {run_id}: {error}; register it again"
+        ) from error
+    for what, expected, got in (
+        ("evidence", tags.get("evidence_digest"), bundle.evidence.digest),
+        ("policy", tags.get("policy_digest"), bundle.policy.digest),
+        ("verdict's evidence", bundle.evidence.digest, bundle.verdict.evidence_digest),
+        ("verdict's policy", bundle.policy.digest, bundle.verdict.policy_digest),
+        ("evidence's files", tags.get("artifact_digest"), bundle.evidence.artifact.digest),
+        ("verdict", folder, bundle.folder),
+    ):
+        if expected != got:
+            raise TamperError(
+                f"the {what} of {label} has digest {got[:16]}, but {(expected or 'none')[:16]} was registered; "
+                "somebody changed it: register the model again"
+            )
+    return bundle

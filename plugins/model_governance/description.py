@@ -1,0 +1,119 @@
+"""The description of a version: what a reviewer reads in the MLflow UI before saying yes or no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model_governance.evidence import Evidence
+from model_governance.gates import GateResult, Verdict
+
+__all__ = ["LIMIT", "describe"]
+
+LIMIT = 5000
+"""Characters that MLflow's registry keeps of a description."""
+
+
+def describe(
+    name: str,
+    semantic_version: str,
+    evidence: Evidence,
+    verdict: Verdict,
+    champion: Evidence | None,
+    champion_version: str | None,
+    bundle: str,
+) -> str:
+    """Markdown of fewer than 5,000 characters: verdict, figures beside the champion's, data, code, how to try.
+
+    Where it would be longer, rows of the tables are left out, those of passed gates first, and it says how many.
+    """
+    for rows in (40, 25, 15, 8, 4, 1):
+        text = _write(name, semantic_version, evidence, verdict, champion, champion_version, bundle, rows)
+        if len(text) < LIMIT:
+            return text
+    return text[: LIMIT - 4] + "\n…"
+
+
+def _write(
+    name: str,
+    semantic_version: str,
+    evidence: Evidence,
+    verdict: Verdict,
+    champion: Evidence | None,
+    champion_version: str | None,
+    bundle: str,
+    rows: int,
+) -> str:
+    against = f"champion (version {champion_version})" if champion else "champion (none yet)"
+    ordered = [*verdict.failures, *(row for row in verdict.rows if row.passed)]
+    data = [f"{item.context or 'input'}: {item.name} `{item.digest}`" for item in evidence.datasets]
+    dirty = evidence.tags.get("lineage.git_dirty") == "true"
+    return "\n".join(
+        [
+            f"# {name} {semantic_version}",
+            "",
+            _headline(verdict),
+            "",
+            "## Gates",
+            "",
+            *_table(
+                ("", "gate", "expected", "got"),
+                [("✅" if row.passed else "❌", row.gate, row.expected, row.got) for row in ordered],
+                rows,
+            ),
+            "",
+            *([f"- {_cell(row.gate)}: {_cell(row.reason)}" for row in verdict.failures[:rows]] or []),
+            *([""] if verdict.failures else []),
+            "## Figures",
+            "",
+            *_table(("metric", "this version", against), _figures(evidence, champion, verdict.rows), rows),
+            "",
+            "## Made of",
+            "",
+            f"- Data: {_cell('; '.join(data[:5]) or 'no input recorded')}",
+            f"- Code: commit `{evidence.git_commit or 'not recorded'}`"
+            + (", with uncommitted changes" if dirty else ""),
+            f"- Run: `{evidence.run_id}`; files `{evidence.artifact.digest[:16]}`, "
+            f"{evidence.artifact.size / 1e6:.2f} MB in {len(evidence.artifact.files)} files",
+            f"- Evidence, policy and verdict in full: artifacts of the run under `{bundle}`",
+            "",
+            "## Try it",
+            "",
+            "```",
+            f"mlflow models serve -m {evidence.model_uri}",
+            "```",
+        ]
+    )
+
+
+def _headline(verdict: Verdict) -> str:
+    total, failed = len(verdict.rows), len(verdict.failures)
+    if verdict.passed:
+        return f"**Passed all {total} gates.** Waits for a reviewer's yes."
+    return f"**Failed {failed} of {total} gates.** Cannot be promoted."
+
+
+def _figures(
+    evidence: Evidence, champion: Evidence | None, gates: Sequence[GateResult]
+) -> list[tuple[str, str, str]]:
+    """Metrics that a gate reads come first; the others follow by name."""
+    gated = {row.gate for row in gates}
+    names = sorted(evidence.metrics, key=lambda metric: (metric not in gated, metric))
+    table = []
+    for metric in names:
+        theirs = champion.metrics.get(metric) if champion else None
+        table.append((metric, f"{evidence.metrics[metric].value:.4g}", f"{theirs.value:.4g}" if theirs else "–"))
+    return table
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], limit: int) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows[:limit]]
+    if len(rows) > limit:
+        lines += ["", f"({len(rows) - limit} more in the evidence)"]
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break the table it stands in, nor fill it."""
+    flat = " ".join(text.split()).replace("|", "\\|")
+    return flat if len(flat) <= 160 else flat[:159] + "…"

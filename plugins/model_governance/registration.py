@@ -1,0 +1,250 @@
+"""Registration: the gates first, then one version with everything a reviewer needs, and never a second one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+from model_governance.bundle import Bundle, write_bundle
+from model_governance.description import describe
+from model_governance.errors import EvidenceError, GateError
+from model_governance.evidence import Evidence, collect, locate
+from model_governance.gates import Verdict, judge
+from model_governance.policy import Policy
+from model_governance.standing import Move, Standing, read_standing, settle, versions_of
+
+__all__ = ["Registration", "next_version", "register"]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registered version and what the gates said of it.
+
+    Attributes
+    ----------
+    version : str
+        MLflow's number of the version.
+    created : bool
+        False where these very files had been registered before.
+    """
+
+    name: str
+    version: str
+    semantic_version: str
+    verdict: Verdict
+    evidence: Evidence
+    created: bool
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
+
+    @property
+    def model_uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+    def require_passed(self) -> Registration:
+        """This registration, or a `GateError` with the failed rows."""
+        if not self.passed:
+            rows = "; ".join(row.sentence() for row in self.verdict.failures)
+            raise GateError(
+                f"{self.name} version {self.version} failed {len(self.verdict.failures)} of "
+                f"{len(self.verdict.rows)} gates: {rows}",
+                self.verdict,
+            )
+        return self
+
+
+def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None = None) -> Registration:
+    """Judge a model and register it.
+
+    A model that passes every gate becomes the challenger (stage Staging). One that fails is registered too, with
+    the tag ``gates=failed`` and its verdict, but without alias and stage, and cannot be promoted. The same files
+    make the same version, however often this is called and wherever an earlier call was killed; new evidence for
+    files that nobody has decided on yet is judged anew.
+
+    Parameters
+    ----------
+    model_uri : str
+        ``models:/m-...`` or ``runs:/<run>/<path>``.
+    now : datetime, optional
+        Time of judgement, with a time zone; the present by default.
+
+    Raises
+    ------
+    EvidenceError
+        Where there is no such model, or no run that it came from. Nothing is registered then.
+    """
+    client, now = MlflowClient(), now or datetime.now(UTC)
+    evidence = collect(model_uri, policy.versioning)
+    _create_model(client, name)
+    standing = read_standing(client, name)
+    if standing.pending:
+        standing = settle(client, name, standing)
+    versions = versions_of(client, name)
+    champion = _champion_evidence(standing, name, policy, evidence)
+    bundle = Bundle(evidence, policy, judge(policy, evidence, champion, now))
+
+    known = _with_files(versions, evidence.artifact.digest)
+    if known is not None and _is_decided(known, standing, evidence):
+        return _registration(known, bundle, created=False)
+    semantic = known.tags["semantic_version"] if known else next_version(versions.values(), evidence)
+    folder = write_bundle(client, bundle)
+    text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder)
+    tags = _tags(bundle, semantic, folder, standing)
+    if known is None:
+        version = _create_version(client, name, evidence, tags, text)
+    else:
+        version = _renew(client, known, tags, text)
+    _link(client, version, evidence)
+    _stand(client, standing, version, passed=bundle.verdict.passed, now=now)
+    return _registration(client.get_model_version(name, version.version), bundle, created=known is None)
+
+
+def next_version(versions: Iterable[ModelVersion], evidence: Evidence) -> str:
+    """1.0.0, then a minor step for each retrained model, a major one where its interface changed.
+
+    Versions that were registered by other means, without a semantic version, are left out.
+    """
+    numbered = [
+        (tuple(int(part) for part in match.groups()), version)
+        for version in versions
+        if (match := re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", version.tags.get("semantic_version", "")))
+    ]
+    if not numbered:
+        return "1.0.0"
+    (major, minor, _), latest = max(numbered, key=lambda item: item[0])
+    if latest.tags.get("interface_digest") != evidence.interface_digest:
+        return f"{major + 1}.0.0"
+    return f"{major}.{minor + 1}.0"
+
+
+def _champion_evidence(standing: Standing, name: str, policy: Policy, evidence: Evidence) -> Evidence | None:
+    if standing.champion is None:
+        return None
+    champion = collect(f"models:/{name}/{standing.champion}", policy.versioning)
+    # The champion, registered again, is not its own rival.
+    return None if champion.artifact.digest == evidence.artifact.digest else champion
+
+
+def _create_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+
+
+def _with_files(versions: dict[str, ModelVersion], digest: str) -> ModelVersion | None:
+    return next((v for v in versions.values() if v.tags.get("artifact_digest") == digest), None)
+
+
+def _is_decided(version: ModelVersion, standing: Standing, evidence: Evidence) -> bool:
+    """Approved versions keep the evidence of their approval; rejected ones come back only with new evidence."""
+    review = version.tags.get("review")
+    if review in ("rejected", "rolled back"):
+        return version.tags.get("evidence_digest") == evidence.digest
+    return review == "approved" or str(version.version) in (standing.champion, standing.previous)
+
+
+def _tags(bundle: Bundle, semantic: str, folder: str, standing: Standing) -> dict[str, str]:
+    evidence = bundle.evidence
+    tags = {
+        "semantic_version": semantic,
+        "artifact_digest": evidence.artifact.digest,
+        "interface_digest": evidence.interface_digest,
+        "source_run_id": evidence.run_id,
+        "git_commit": evidence.git_commit or "",
+        "data_digest": ", ".join(sorted({item.digest for item in evidence.datasets})),
+        "evidence": folder,
+        "evidence_digest": evidence.digest,
+        "policy_digest": bundle.policy.digest,
+        "gates": "passed" if bundle.verdict.passed else "failed",
+        "review": "pending",
+    }
+    # A verdict against one champion says nothing about the next; promotion compares this.
+    if bundle.policy.champion:
+        tags["judged_against"] = standing.champion or "none"
+    return {key: value for key, value in tags.items() if value}
+
+
+def _create_version(
+    client: MlflowClient, name: str, evidence: Evidence, tags: dict[str, str], text: str
+) -> ModelVersion:
+    """One transaction: a version is there with all its tags and its description, or not at all."""
+    created = client.create_model_version(
+        name,
+        source=evidence.model_uri
+        if evidence.model_uri.startswith("models:/")
+        else locate(evidence.model_uri).location,
+        run_id=evidence.run_id,
+        tags=tags,
+        description=text,
+    )
+    # Two at once may both have seen no version with these files: the older one stays, on both sides.
+    first = _with_files(versions_of(client, name), evidence.artifact.digest)
+    if first is not None and str(first.version) != str(created.version):
+        client.delete_model_version(name, created.version)
+        return first
+    return created
+
+
+def _renew(client: MlflowClient, version: ModelVersion, tags: dict[str, str], text: str) -> ModelVersion:
+    # The verdict last: killed before it, the version still shows the old one beside a bundle that does not fit,
+    # which promotion refuses, and the next call writes the rest.
+    for key in sorted(tags, key=lambda key: key == "gates"):
+        if version.tags.get(key) != tags[key]:
+            client.set_model_version_tag(version.name, version.version, key, tags[key])
+    if version.description != text:
+        client.update_model_version(version.name, version.version, text)
+    return client.get_model_version(version.name, version.version)
+
+
+def _link(client: MlflowClient, version: ModelVersion, evidence: Evidence) -> None:
+    """Let the logged model's page in the UI lead to the version, as `mlflow.register_model` does."""
+    logged = locate(evidence.model_uri).logged
+    if logged is None:
+        return
+    entry = {"name": version.name, "version": version.version}
+    present = json.loads(logged.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    if entry not in present:
+        client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*present, entry])})
+
+
+def _stand(
+    client: MlflowClient, standing: Standing, version: ModelVersion, *, passed: bool, now: datetime
+) -> None:
+    number = str(version.version)
+    if passed:
+        challenger: str | None = number
+    else:
+        challenger = None if standing.challenger == number else standing.challenger
+    move = Move(action="registered", version=number, by="", comment="", at=now.isoformat(timespec="seconds"))
+    if challenger == standing.challenger:
+        # Nothing moves, but an earlier call may have been killed before stage and alias followed.
+        move = standing.last or move
+    settle(client, version.name, standing.model_copy(update={"challenger": challenger, "last": move}))
+
+
+def _registration(version: ModelVersion, bundle: Bundle, *, created: bool) -> Registration:
+    if "semantic_version" not in version.tags:
+        raise EvidenceError(
+            f"version {version.version} of {version.name!r} has no semantic version; was its tag deleted?"
+        )
+    return Registration(
+        version.name,
+        str(version.version),
+        version.tags["semantic_version"],
+        bundle.verdict,
+        bundle.evidence,
+        created,
+    )
