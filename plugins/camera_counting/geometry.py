@@ -1,0 +1,162 @@
+"""Plane geometry of segments and polygons, in screen coordinates (x to the right, y downwards)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "first_self_crossing",
+    "inside",
+    "polygon_area",
+    "polygon_depth",
+    "segment_polygon_span",
+    "side",
+]
+
+_Point = tuple[float, float]
+
+
+def side(start: _Point, end: _Point, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Signed distance of points (N, 2) from the infinite line, in pixels.
+
+    Positive on the right-hand side of the vector from `start` to `end` as seen on the screen.
+
+    Examples
+    --------
+    >>> side((0, 10), (100, 10), np.array([[50.0, 12.0], [50.0, 7.0]]))  # below, above
+    array([ 2., -3.])
+    """
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = float(np.hypot(dx, dy))
+    distances = (dx * (points[:, 1] - start[1]) - dy * (points[:, 0] - start[0])) / length
+    return np.asarray(distances, np.float64)
+
+
+def polygon_area(corners: Sequence[_Point]) -> float:
+    """Area by the shoelace formula.
+
+    Examples
+    --------
+    >>> polygon_area([(0, 0), (4, 0), (0, 3)])
+    6.0
+    """
+    total = 0.0
+    for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        total += ax * by - bx * ay
+    return abs(total) / 2
+
+
+def first_self_crossing(corners: Sequence[_Point]) -> tuple[int, int] | None:
+    """Indices of two edges of a closed polygon that cross or touch although they are no neighbours, or None.
+
+    Neighbouring edges that fold back onto each other count as crossing, too.
+
+    Examples
+    --------
+    >>> first_self_crossing([(0, 0), (10, 10), (10, 0), (0, 10)])  # a bow tie
+    (0, 2)
+    >>> first_self_crossing([(0, 0), (10, 0), (10, 10)]) is None
+    True
+    """
+    n = len(corners)
+    edges = [(corners[i], corners[(i + 1) % n]) for i in range(n)]
+    for i in range(n):
+        for j in range(i + 1, n):
+            neighbours = j == i + 1 or (i == 0 and j == n - 1)
+            if neighbours:
+                first, second = (edges[i], edges[j]) if j == i + 1 else (edges[j], edges[i])
+                a, shared, b = *first, second[1]
+                # three corners of a triangle on one line are told as "no area", not as a crossing
+                if n > 3 and _turn(a, shared, b) == 0 and _dot(shared, a, b) > 0:
+                    return (i, j)
+            elif _touch(*edges[i], *edges[j]):
+                return (i, j)
+    return None
+
+
+def _turn(a: _Point, b: _Point, c: _Point) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _dot(origin: _Point, a: _Point, b: _Point) -> float:
+    return (a[0] - origin[0]) * (b[0] - origin[0]) + (a[1] - origin[1]) * (b[1] - origin[1])
+
+
+def _touch(a: _Point, b: _Point, c: _Point, d: _Point) -> bool:
+    def within(p: _Point, q: _Point, r: _Point) -> bool:
+        return min(p[0], q[0]) <= r[0] <= max(p[0], q[0]) and min(p[1], q[1]) <= r[1] <= max(p[1], q[1])
+
+    t1, t2, t3, t4 = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if ((t1 > 0 > t2) or (t1 < 0 < t2)) and ((t3 > 0 > t4) or (t3 < 0 < t4)):
+        return True
+    return (
+        (t1 == 0 and within(a, b, c))
+        or (t2 == 0 and within(a, b, d))
+        or (t3 == 0 and within(c, d, a))
+        or (t4 == 0 and within(c, d, b))
+    )
+
+
+def inside(polygon: npt.NDArray[np.float64], x: float, y: float) -> bool:
+    """Whether a point lies inside a polygon (K, 2), by the even-odd rule (left and top borders belong to it).
+
+    Examples
+    --------
+    >>> square = np.array([[0, 0], [10, 0], [10, 10], [0, 10.0]])
+    >>> inside(square, 5, 5), inside(square, 15, 5)
+    (True, False)
+    """
+    x0, y0 = polygon[:, 0], polygon[:, 1]
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    spans = (y0 > y) != (y1 > y)
+    if not spans.any():
+        return False
+    x0, y0, x1, y1 = x0[spans], y0[spans], x1[spans], y1[spans]
+    hits = x < (x1 - x0) * (y - y0) / (y1 - y0) + x0
+    return bool(np.count_nonzero(hits) % 2)
+
+
+def polygon_depth(polygon: npt.NDArray[np.float64], x: float, y: float) -> float:
+    """Distance of a point from the polygon's border, in pixels: positive inside, negative outside.
+
+    Examples
+    --------
+    >>> polygon_depth(np.array([[0, 0], [10, 0], [10, 10], [0, 10.0]]), 5, 8)
+    2.0
+    """
+    a = polygon
+    d = np.roll(polygon, -1, axis=0) - a
+    v = np.array([x, y]) - a
+    t = np.clip((v * d).sum(1) / (d * d).sum(1), 0, 1)
+    distance = float(np.sqrt(((v - t[:, None] * d) ** 2).sum(1).min()))
+    return distance if inside(polygon, x, y) else -distance
+
+
+def segment_polygon_span(
+    polygon: npt.NDArray[np.float64], start: _Point, end: _Point
+) -> tuple[float, float] | None:
+    """The first and the last place, as fractions 0..1 of the way from `start` to `end`, on the polygon's border.
+
+    Examples
+    --------
+    >>> segment_polygon_span(np.array([[4, 0], [6, 0], [6, 10], [4, 10.0]]), (0, 5), (10, 5))
+    (0.4, 0.6)
+    """
+    p, r = np.array(start), np.array(end) - np.array(start)
+    q = polygon
+    s = np.roll(polygon, -1, axis=0) - q
+    cross = r[0] * s[:, 1] - r[1] * s[:, 0]
+    usable = np.abs(cross) > 1e-12
+    if not usable.any():
+        return None
+    q, s, cross = q[usable], s[usable], cross[usable]
+    w = q - p
+    t = (w[:, 0] * s[:, 1] - w[:, 1] * s[:, 0]) / cross
+    u = (w[:, 0] * r[1] - w[:, 1] * r[0]) / cross
+    t = t[(t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)]
+    if not len(t):
+        return None
+    return float(t.min()), float(t.max())

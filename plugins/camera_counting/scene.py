@@ -1,0 +1,388 @@
+"""Scenes: the counting lines and zones of one camera, read from a file and checked.
+
+A scene file is YAML (or JSON, with the same keys)::
+
+    camera: gate-7
+    lines:
+      - name: gate
+        from: [150, 215]
+        to: [640, 215]
+        classes: [car, truck, bus]   # optional; every class counts without it
+    zones:
+      - name: yard
+        polygon: [[20, 40], [300, 40], [300, 200], [20, 200]]
+
+**in** is from the left-hand to the right-hand side of the vector from `from` to `to` as seen on the screen: over a
+line drawn from left to right, downwards is in and upwards is out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from camera_counting.errors import SceneError
+from camera_counting.geometry import first_self_crossing, polygon_area
+
+__all__ = ["Anchor", "Line", "Point", "Scene", "Zone", "scene_schema"]
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value}")
+    return value
+
+
+Coordinate = Annotated[float, AfterValidator(_finite)]
+Point = tuple[Coordinate, Coordinate]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
+Side = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Anchor(StrEnum):
+    """The point of a box that stands for the object; on the ground that is the middle of the bottom edge."""
+
+    BOTTOM = "bottom"
+    CENTER = "center"
+    TOP = "top"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Line(_Part):
+    """A counting line: a directed segment.
+
+    Examples
+    --------
+    >>> Line(name="gate", start=(0, 100), end=(200, 100)).length
+    200.0
+    """
+
+    name: Name = Field(description="Unique within the scene.")
+    start: Point = Field(alias="from", description="x, y of the first end.")
+    end: Point = Field(
+        alias="to",
+        description="x, y of the second end. Seen along from -> to, 'in' goes from the left-hand to the "
+        "right-hand side.",
+    )
+    classes: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Classes that are counted here; all of them where absent."
+    )
+    anchor: Anchor = Field(
+        default=Anchor.BOTTOM, description="Point of the box that must cross: the middle of this edge."
+    )
+
+    @property
+    def length(self) -> float:
+        """Distance between the ends, in the scene's units."""
+        return math.dist(self.start, self.end)
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.start == self.end:
+            raise ValueError(f"expected two different ends, got {_show(self.start)} twice: a line needs a length")
+        return self
+
+
+class Zone(_Part):
+    """A zone: a simple polygon in which objects are counted and their stay is measured.
+
+    Examples
+    --------
+    >>> Zone(name="yard", polygon=[(0, 0), (10, 0), (10, 10), (0, 10)]).area
+    100.0
+    """
+
+    name: Name = Field(description="Unique within the scene.")
+    polygon: tuple[Point, ...] = Field(description="Corners x, y in order, at least three; not closed.")
+    classes: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Classes that are counted here; all of them where absent."
+    )
+    anchor: Anchor = Field(default=Anchor.BOTTOM, description="Point of the box that must be inside.")
+
+    @property
+    def area(self) -> float:
+        """Area in the scene's units, squared."""
+        return polygon_area(self.polygon)
+
+    @model_validator(mode="after")
+    def _is_a_simple_polygon(self) -> Self:
+        corners = self.polygon
+        if len(corners) > 3 and corners[0] == corners[-1]:
+            raise ValueError("expected the first corner only once: the polygon closes by itself")
+        if len(corners) < 3:
+            raise ValueError(f"expected at least 3 corners, got {len(corners)}")
+        crossing = first_self_crossing(corners)
+        if crossing is not None:
+            a, b = crossing
+            raise ValueError(
+                f"expected a polygon that does not cross itself; its edges {a + 1} and {b + 1} cross or touch "
+                "(list the corners in the order in which you would walk round the zone)"
+            )
+        if self.area <= 1e-12:
+            raise ValueError("expected a polygon with an area; all its corners lie on one line")
+        return self
+
+
+class Scene(_Part):
+    """The lines and zones of one camera.
+
+    Parameters
+    ----------
+    camera : str
+        The camera's id.
+    units : {"auto", "pixels", "relative"}
+        Relative coordinates run from 0 to 1 over the picture's width and height. "auto" takes coordinates that all
+        lie within 0..1, in a scene without `size`, for relative ones, everything else for pixels.
+    size : (width, height), optional
+        The picture size on which pixel coordinates were drawn; the scene is then scaled to the size of the frames.
+    lines, zones
+        At least one of either.
+
+    Raises
+    ------
+    SceneError
+        From the readers `load`, `from_text`, `from_dict`; names file, key and reason.
+
+    Examples
+    --------
+    >>> scene = Scene.from_dict({"lines": [{"name": "gate", "from": [0, 0.5], "to": [1, 0.5]}]})
+    >>> scene.for_size(640, 480).lines[0].start
+    (0.0, 240.0)
+    """
+
+    camera: str = Field(default="camera", min_length=1, max_length=200, description="The camera's id.")
+    units: Literal["auto", "pixels", "relative"] = Field(
+        default="auto",
+        description="relative: 0..1 over width and height. auto: relative where all coordinates lie in 0..1 and "
+        "there is no size, else pixels.",
+    )
+    size: tuple[Side, Side] | None = Field(
+        default=None, description="Width and height of the picture on which pixel coordinates were drawn."
+    )
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a scene from a YAML or JSON file.
+
+        Raises
+        ------
+        SceneError
+            Where the file is missing, is no YAML, or describes no valid scene.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise SceneError(f"{path}: expected a scene file, found none; check the path") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise SceneError(f"{path}: expected a readable scene file in UTF-8; {error}") from error
+        return cls.from_text(text, source=str(path))
+
+    @classmethod
+    def from_text(cls, text: str, *, source: str = "scene") -> Self:
+        """Read a scene from YAML or JSON text; `source` is named in errors."""
+        try:
+            value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+            reason = error.problem or error.context or "cannot be parsed"
+            raise SceneError(f"{source}: no valid YAML: {where}{reason}") from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise SceneError(f"{source}: no valid YAML: {error}") from error
+        return cls.from_dict(value, source=source)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "scene") -> Self:
+        """Read a scene from JSON text, as requests carry it."""
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise SceneError(f"{source}: no valid JSON: {where}: {error.msg}") from error
+        except RecursionError as error:
+            raise SceneError(f"{source}: no valid JSON: nested too deeply") from error
+        return cls.from_dict(value, source=source)
+
+    @classmethod
+    def from_dict(cls, value: object, *, source: str = "scene") -> Self:
+        """Check a mapping with the keys of the file."""
+        if not isinstance(value, Mapping):
+            came = "nothing" if value is None else type(value).__name__
+            raise SceneError(f"{source}: expected the keys camera, lines, zones; got {came}")
+        try:
+            return cls.model_validate(dict(value))
+        except ValidationError as error:
+            raise SceneError("\n".join(f"{source}: {line}" for line in _reasons(error))) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scene with the keys of the file, ready for JSON or YAML; defaults are left out."""
+        return cast("dict[str, Any]", self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+    @property
+    def in_pixels(self) -> bool:
+        """Whether the coordinates are pixels."""
+        if self.units == "auto":
+            return self.size is not None or any(not 0 <= c <= 1 for _, p in self._points() for c in p)
+        return self.units == "pixels"
+
+    def for_size(self, width: float, height: float) -> Self:
+        """The same scene in pixels of a picture of this size.
+
+        Raises
+        ------
+        SceneError
+            Where a point lies outside the picture.
+        """
+        if not self.in_pixels:
+            fx, fy = float(width), float(height)
+        elif self.size is not None:
+            fx, fy = width / self.size[0], height / self.size[1]
+        else:
+            fx, fy = 1.0, 1.0
+
+        def scaled(point: Point) -> Point:
+            return (point[0] * fx, point[1] * fy)
+
+        for key, point in self._points():
+            x, y = scaled(point)
+            # the far border belongs to the picture: a line may run to x = width
+            if not (-1e-6 <= x <= width * (1 + 1e-9) and -1e-6 <= y <= height * (1 + 1e-9)):
+                raise SceneError(
+                    f"scene of camera {self.camera!r}: {key}: {_show((x, y))} lies outside the picture of "
+                    f"{width:g}x{height:g} pixels; draw it inside, or state with `size: [width, height]` on which "
+                    "picture size it was drawn"
+                )
+        return self.model_copy(
+            update={
+                "units": "pixels",
+                "size": (float(width), float(height)),
+                "lines": tuple(
+                    line.model_copy(update={"start": scaled(line.start), "end": scaled(line.end)})
+                    for line in self.lines
+                ),
+                "zones": tuple(
+                    zone.model_copy(update={"polygon": tuple(scaled(p) for p in zone.polygon)})
+                    for zone in self.zones
+                ),
+            }
+        )
+
+    def check_classes(self, names: Iterable[str]) -> Self:
+        """This scene, once all its classes are known to be among the model's `names`.
+
+        Raises
+        ------
+        SceneError
+            Where a line or zone asks for a class that the model does not know.
+        """
+        known = list(names)
+        for key, part in self._parts():
+            for i, name in enumerate(part.classes or ()):
+                if name not in known:
+                    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+                    raise SceneError(
+                        f"scene of camera {self.camera!r}: {key}.classes[{i}]: the model does not know the class "
+                        f"{name!r}; it knows {shown}"
+                    )
+        return self
+
+    def _parts(self) -> list[tuple[str, Line | Zone]]:
+        lines: list[tuple[str, Line | Zone]] = [(f"lines[{i}]", line) for i, line in enumerate(self.lines)]
+        return lines + [(f"zones[{i}]", zone) for i, zone in enumerate(self.zones)]
+
+    def _points(self) -> list[tuple[str, Point]]:
+        points = []
+        for i, line in enumerate(self.lines):
+            points += [(f"lines[{i}].from", line.start), (f"lines[{i}].to", line.end)]
+        for i, zone in enumerate(self.zones):
+            points += [(f"zones[{i}].polygon[{k}]", point) for k, point in enumerate(zone.polygon)]
+        return points
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if not self.lines and not self.zones:
+            raise ValueError("expected at least one line or zone, got none")
+        seen: dict[str, str] = {}
+        for key, part in self._parts():
+            if part.name in seen:
+                taken = seen[part.name]
+                raise ValueError(
+                    f"{key}.name: expected a name of its own; {taken} is called {part.name!r} already"
+                )
+            seen[part.name] = key
+        for key, (x, y) in self._points():
+            if self.units == "relative":
+                inside, frame = 0 <= x <= 1 and 0 <= y <= 1, "0..1 (units: relative)"
+            elif self.size is not None:
+                inside = 0 <= x <= self.size[0] and 0 <= y <= self.size[1]
+                frame = f"the picture of {self.size[0]:g}x{self.size[1]:g} pixels"
+            else:
+                inside, frame = x >= 0 and y >= 0, "the picture (no coordinate may be negative)"
+            if not inside:
+                raise ValueError(f"{key}: expected a point inside {frame}, got {_show((x, y))}")
+        return self
+
+
+def scene_schema() -> dict[str, Any]:
+    """The JSON schema of a scene file; shipped as ``camera_counting/schemas/scene.schema.json``."""
+    schema = Scene.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Scene"
+    schema["description"] = "The counting lines and zones of one camera."
+    for name in ("Line", "Zone", "Anchor"):
+        schema["$defs"][name]["description"] = schema["$defs"][name]["description"].split("\n")[0]
+    schema["anyOf"] = [{"required": ["lines"]}, {"required": ["zones"]}]
+    return schema
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key may stand only once: of two `lines:` the parser would silently drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _show(point: Point) -> str:
+    return f"({point[0]:g}, {point[1]:g})"
+
+
+def _reasons(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ""
+        for part in item["loc"]:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key; check its spelling against schemas/scene.schema.json"
+        elif item["type"] == "missing":
+            message = "expected this key, found none"
+        elif item["type"] == "tuple_type":
+            message = f"expected a list, got {item['input']!r:.80}"
+        elif item["type"] not in {"value_error"}:
+            message = f"{message}, got {item['input']!r:.80}"
+        lines.append(f"{key}: {message}" if key else message)
+    return lines
