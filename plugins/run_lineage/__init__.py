@@ -1,0 +1,37 @@
+"""Where a run came from, as tags on it: code, environment, machine.
+
+MLflow asks `RunLineageContext` whenever a run is started; it is found by its entry point, so installing this
+distribution is all there is to do. Tags only, all beginning with ``lineage.``; no user name, no host name, no
+address, no path outside the checkout.
+
+| tag | what it holds |
+| --- | --- |
+| `lineage.git_commit` | the commit of the checkout that the process runs in |
+| `lineage.git_branch` | its branch, or `(detached)` |
+| `lineage.git_dirty` | `true` where tracked files were changed, or new ones not yet ignored or added |
+| `lineage.entry_point` | the script, relative to the checkout; only its name where it lies outside |
+| `lineage.lock_digest` | SHA-256 of the checkout's lock files |
+| `lineage.environment_digest` | SHA-256 of the installed distributions, names and versions |
+| `lineage.python`, `lineage.platform` | the interpreter and the system |
+| `lineage.cpu_count`, `lineage.gpu` | the hardware; `none` without an NVIDIA driver |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from run_lineage.context import RunLineageContext
+
+__all__ = ["RunLineageContext"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RunLineageContext":
+        # MLflow loads this very class while it is imported; so all of MLflow first, or the two go in a circle.
+        import mlflow.tracking  # noqa: F401
+
+        from run_lineage.context import RunLineageContext
+
+        return RunLineageContext
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
