@@ -1,0 +1,69 @@
+"""The step that judges a model by the policy and registers it: ``python -m pipelines.register ...``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from pydantic import Field
+
+from model_governance import GovernanceError, Verdict, load_policy, register
+from pipelines.settings import StepSettings
+
+__all__ = ["RegisterResult", "RegisterSettings", "main", "run"]
+
+
+class RegisterSettings(StepSettings):
+    """What to register, under which name, by which policy."""
+
+    model_uri: str = Field(description="models:/m-... or runs:/<run>/<path> of an evaluated model.")
+    name: str = Field("camera-counter", description="Name of the registered model.")
+    policy: Path = Field(Path(__file__).with_name("policy.yaml"), description="Policy file.")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterResult:
+    """The version and what the gates said; a version that failed them has no stage and no alias."""
+
+    name: str
+    version: str
+    semantic_version: str
+    verdict: Verdict
+    created: bool
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
+
+
+def run(settings: RegisterSettings) -> RegisterResult:
+    """Judge and register; the result says whether it passed.
+
+    Raises
+    ------
+    model_governance.GovernanceError
+        Where the policy cannot be read, or there is nothing to judge.
+    """
+    done = register(settings.model_uri, settings.name, load_policy(settings.policy))
+    return RegisterResult(done.name, done.version, done.semantic_version, done.verdict, done.created)
+
+
+def main() -> None:
+    """Exit code 1, with the failed rows, for a version that did not pass."""
+    try:
+        result = run(RegisterSettings.from_command_line())
+    except GovernanceError as error:
+        raise SystemExit(f"error: {error}") from error
+    for row in result.verdict.rows:
+        click.echo(row.sentence(), err=not row.passed)
+    click.echo(
+        f"{result.name} version {result.version} ({result.semantic_version}): "
+        f"gates {'passed' if result.passed else 'failed'}"
+    )
+    if not result.passed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
