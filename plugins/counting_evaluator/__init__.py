@@ -1,0 +1,32 @@
+"""Measures camera-counting models: an MLflow model evaluator plugin. It measures; it judges nothing.
+
+mlflow.models.evaluate(
+    model_uri, table, model_type="camera-counting", evaluators="camera-counting",
+    evaluator_config={"clips": [...]},
+)
+"""
+
+from counting_evaluator.config import ClipTruth, EvaluatorConfig
+from counting_evaluator.counting import best_confidence, count_errors
+from counting_evaluator.errors import EvaluationError
+from counting_evaluator.evaluator import MODEL_TYPE, CountingEvaluator
+from counting_evaluator.lines import LineCount, compare_lines, line_errors
+from counting_evaluator.passes import DetectionPass, detect_all
+from counting_evaluator.truth import LabelledPicture, read_table
+
+__all__ = [
+    "MODEL_TYPE",
+    "ClipTruth",
+    "CountingEvaluator",
+    "DetectionPass",
+    "EvaluationError",
+    "EvaluatorConfig",
+    "LabelledPicture",
+    "LineCount",
+    "best_confidence",
+    "compare_lines",
+    "count_errors",
+    "detect_all",
+    "line_errors",
+    "read_table",
+]

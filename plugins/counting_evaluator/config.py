@@ -1,0 +1,61 @@
+"""What `evaluator_config` may say, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from counting_evaluator.errors import EvaluationError
+
+__all__ = ["ClipTruth", "EvaluatorConfig"]
+
+
+class ClipTruth(BaseModel):
+    """A clip with its lines and what truly crossed them.
+
+    `truth` is a JSON file ``{"lines": {NAME: {"in": n, "out": n, "by_class": {CLASS: {"in": n, "out": n}}}}}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    video: Path
+    scene: Path
+    truth: Path
+
+
+class EvaluatorConfig(BaseModel):
+    """The evaluator's configuration.
+
+    Examples
+    --------
+    >>> EvaluatorConfig.read({"confidence": 0.4}).confidence
+    0.4
+    >>> EvaluatorConfig.read({"treshold": 0.4})
+    Traceback (most recent call last):
+    counting_evaluator.errors.EvaluationError: evaluator_config: treshold: Extra inputs are not permitted
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[str, ...] | None = Field(
+        None, description="the classes that are annotated; None takes those that occur in the labels"
+    )
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="the score that counts; None takes the model's own"
+    )
+    floor: float = Field(0.01, gt=0, le=0.5, description="the least score detected, for the precision curves")
+    clips: tuple[ClipTruth, ...] = Field((), description="clips with scenes and true crossings")
+    worst: int = Field(12, ge=0, le=100, description="how many of the worst pictures are drawn")
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any] | None) -> EvaluatorConfig:
+        """Read a dictionary; an unknown key or a wrong value is an `EvaluationError` that names it."""
+        try:
+            return cls.model_validate(dict(config or {}))
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise EvaluationError(f"evaluator_config: {faults}") from error

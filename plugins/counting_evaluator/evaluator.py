@@ -1,0 +1,187 @@
+"""The plugin: `mlflow.models.evaluate(..., model_type="camera-counting", evaluators="camera-counting")`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
+from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEvaluationArtifact
+
+from camera_counting.scene import Scene
+from counting_evaluator.config import ClipTruth, EvaluatorConfig
+from counting_evaluator.counting import confidence_errors
+from counting_evaluator.errors import EvaluationError
+from counting_evaluator.evaluation import Evaluation, evaluate_pictures
+from counting_evaluator.gallery import draw_worst
+from counting_evaluator.lines import LineCount
+from counting_evaluator.plots import plot_confidence, plot_counts, plot_lines, plot_precision
+from counting_evaluator.truth import read_table
+
+__all__ = ["MODEL_TYPE", "CountingEvaluator"]
+
+MODEL_TYPE = "camera-counting"
+
+# At the top of the run's artefacts, since MLflow's UI and `EvaluationResult.tables` look for tables there.
+_TABLE = "evaluation_table.json"
+_LINES = "line_counts.json"
+_PLOTS = "evaluation"
+
+
+class CountingEvaluator(ModelEvaluator):
+    """Measures how well a `camera_counting` model detects and counts; judges nothing.
+
+    The data is a table with one row per picture: ``image`` (path), ``boxes`` (N times x1, y1, x2, y2 in pixels),
+    ``labels`` (N class names); every other column (camera_id, light, weather) is a slice. `EvaluatorConfig` says
+    what ``evaluator_config`` may hold, clips with true crossings among it. Every picture is detected once.
+    """
+
+    @classmethod
+    def can_evaluate(
+        cls, *, model_type: str, evaluator_config: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> bool:
+        """Only the model type ``camera-counting``: with ``evaluators=None`` MLflow asks every evaluator."""
+        return model_type == MODEL_TYPE
+
+    def evaluate(
+        self,
+        *,
+        model_type: str,
+        dataset: Any,
+        run_id: str,
+        evaluator_config: Mapping[str, Any] | None = None,
+        model: Any = None,
+        extra_metrics: Any = None,
+        custom_artifacts: Any = None,
+        predictions: Any = None,
+        model_id: str | None = None,
+        **kwargs: Any,
+    ) -> EvaluationResult:
+        """Evaluate, log to the run, and return metrics and artefacts.
+
+        Raises
+        ------
+        EvaluationError
+            Where model, data or configuration cannot be evaluated.
+        """
+        if extra_metrics or custom_artifacts or predictions is not None:
+            raise EvaluationError(
+                "extra_metrics, custom_artifacts and predictions mean nothing here: leave them out"
+            )
+        config = EvaluatorConfig.read(evaluator_config)
+        counting = _counting_model(model)
+        table = dataset.features_data
+        if not isinstance(table, pd.DataFrame) or dataset.has_targets:
+            raise EvaluationError(
+                "expected a pandas table with the columns image, boxes and labels, without targets; "
+                f"got {type(table).__name__}"
+            )
+        evaluation = evaluate_pictures(
+            counting,
+            read_table(table),
+            config,
+            names=counting.names,
+            confidence=counting.confidence if config.confidence is None else config.confidence,
+            count_clip=lambda clip: _count_clip(counting, clip, config.confidence),
+        )
+        metrics = dict(evaluation.metrics)
+        size = _size_bytes(model)
+        if size is not None:
+            metrics["size_mb"] = size / 1e6
+        if model_id is None:
+            # With a model id MLflow itself logs them, tied to the model and the data.
+            client = MlflowClient()
+            for name, value in metrics.items():
+                client.log_metric(run_id, name, value)
+        return EvaluationResult(metrics, _log_artifacts(run_id, evaluation, config), run_id)  # type: ignore[no-untyped-call]
+
+
+def _counting_model(model: Any) -> Any:
+    """The `CountingModel` inside the pyfunc model."""
+    from camera_counting.model import CountingModel
+
+    if model is None:
+        raise EvaluationError("expected a model to evaluate, got none: give its URI as `model`")
+    try:
+        raw = model.get_raw_model()
+    except (AttributeError, NotImplementedError) as error:
+        raise EvaluationError(
+            "expected a model of the camera_counting flavour, got one that does not say what it holds"
+        ) from error
+    if not isinstance(raw, CountingModel):
+        raise EvaluationError(f"expected a model of the camera_counting flavour, got {type(raw).__name__}")
+    return raw
+
+
+def _count_clip(model: Any, clip: ClipTruth, confidence: float | None) -> Mapping[str, Any]:
+    result = model.count_video(clip.video, Scene.load(clip.scene), confidence=confidence).to_dict()
+    lines: Mapping[str, Any] = result["lines"]
+    return lines
+
+
+def _size_bytes(model: Any) -> int | None:
+    size = getattr(getattr(model, "metadata", None), "model_size_bytes", None)
+    return None if size is None else int(size)
+
+
+def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, EvaluationArtifact]:
+    client = MlflowClient()
+    root = client.get_run(run_id).info.artifact_uri
+    artifacts: dict[str, EvaluationArtifact] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, figure in _figures(evaluation, config).items():
+            path = Path(folder) / f"{name}.png"
+            figure.savefig(path, dpi=110)
+            client.log_artifact(run_id, str(path), _PLOTS)
+            artifact = ImageEvaluationArtifact(f"{root}/{_PLOTS}/{path.name}")  # type: ignore[no-untyped-call]
+            artifact._load(str(path))  # type: ignore[no-untyped-call]
+            artifacts[name] = artifact
+    tables = {_TABLE: evaluation.table}
+    if evaluation.lines:
+        tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
+    for file, table in tables.items():
+        content = table.to_dict(orient="split", index=False)
+        # Not log_table, which appends: a second evaluation into the same run would mix the two.
+        client.log_dict(run_id, content, file)
+        name = file.removesuffix(".json")
+        artifacts[name] = JsonEvaluationArtifact(f"{root}/{file}", content)  # type: ignore[no-untyped-call]
+    return artifacts
+
+
+def _cell(cell: LineCount) -> dict[str, Any]:
+    return {**asdict(cell), "error": cell.error}
+
+
+def _figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, Figure]:
+    metrics = evaluation.detection.metrics
+    working = {
+        name: (metrics[f"recall/{name}"], metrics[f"precision/{name}"])
+        for name in evaluation.detection.curves
+        if f"precision/{name}" in metrics and f"recall/{name}" in metrics
+    }
+    confidences, errors = confidence_errors(evaluation.pictures, evaluation.found, evaluation.classes)
+    figures = {
+        "counted_against_true": plot_counts(evaluation.counted, evaluation.true, evaluation.classes),
+        "precision_recall": plot_precision(evaluation.detection.curves, working),
+        "count_error_over_confidence": plot_confidence(
+            confidences.tolist(), (errors / len(evaluation.pictures)).tolist(), evaluation.confidence
+        ),
+    }
+    if evaluation.lines:
+        figures["line_counts"] = plot_lines(evaluation.lines)
+    worst = draw_worst(
+        evaluation.pictures,
+        evaluation.found,
+        evaluation.confidence,
+        abs(evaluation.counted - evaluation.true).sum(axis=1),
+        config.worst,
+    )
+    if worst is not None:
+        figures["worst_pictures"] = worst
+    return figures

@@ -1,0 +1,99 @@
+"""The evaluation table: one row per picture with what is truly on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from counting_evaluator.errors import EvaluationError
+
+__all__ = ["LabelledPicture", "read_table"]
+
+_OWN_COLUMNS = ("image", "boxes", "labels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPicture:
+    """A picture and what is on it.
+
+    Parameters
+    ----------
+    path : Path
+        The picture's file.
+    boxes : float32 array of shape (N, 4)
+        Corners x1, y1, x2, y2 in pixels of the picture.
+    labels : tuple of str
+        The N boxes' classes.
+    slices : dict
+        What the figures are also broken down by: camera, light, weather.
+    """
+
+    path: Path
+    boxes: npt.NDArray[np.float32]
+    labels: tuple[str, ...]
+    slices: dict[str, str] = field(default_factory=dict)
+
+    def count(self, classes: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How many of each of these classes, in their order."""
+        return np.array([self.labels.count(name) for name in classes], np.int64)
+
+
+def read_table(table: pd.DataFrame) -> list[LabelledPicture]:
+    """Read and check a table of labelled pictures.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``image`` (path), ``boxes`` (N boxes x1, y1, x2, y2 in pixels) and ``labels`` (N class names);
+        every other column is a slice, its missing values being left out.
+
+    Raises
+    ------
+    EvaluationError
+        Names the row and what is wrong with it.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"image": ["a.jpg"], "boxes": [[[0, 0, 9, 9]]], "labels": [["car"]], "light": ["day"]})
+    >>> [picture] = read_table(rows)
+    >>> picture.labels, picture.slices
+    (('car',), {'light': 'day'})
+    """
+    missing = [name for name in _OWN_COLUMNS if name not in table.columns]
+    if missing:
+        raise EvaluationError(
+            f"expected a table with the columns image, boxes and labels, {', '.join(missing)} is missing; "
+            f"got {', '.join(map(str, table.columns))}"
+        )
+    if table.empty:
+        raise EvaluationError("expected at least one labelled picture, got an empty table")
+    slices = [str(name) for name in table.columns if name not in _OWN_COLUMNS]
+    return [_read_row(row, number, slices) for number, row in enumerate(table.to_dict("records"))]
+
+
+def _read_row(row: Mapping[Any, Any], number: int, slices: list[str]) -> LabelledPicture:
+    where = f"row {number} ({row['image']})"
+    labels = row["labels"]
+    if isinstance(labels, str) or not isinstance(labels, list | tuple | np.ndarray):
+        raise EvaluationError(f"{where}: expected labels as a list of class names, got {labels!r}")
+    try:
+        boxes = np.asarray([list(box) for box in row["boxes"]], np.float32).reshape(-1, 4)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(f"{where}: expected boxes as N times x1, y1, x2, y2; {error}") from error
+    if len(boxes) != len(labels):
+        raise EvaluationError(f"{where}: expected one label per box, got {len(boxes)} boxes, {len(labels)} labels")
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise EvaluationError(f"{where}: expected boxes with x1 < x2 and y1 < y2, got {boxes.tolist()}")
+    path = Path(str(row["image"]))
+    return LabelledPicture(
+        path,
+        boxes,
+        tuple(str(label) for label in labels),
+        {name: str(row[name]) for name in slices if not pd.isna(row[name])},
+    )
