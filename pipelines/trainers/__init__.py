@@ -1,4 +1,4 @@
-"""Trainers: what turns a prepared data set into a detector. Adding one is one file here and one line in `TRAINERS`."""
+"""Trainers: what turns a prepared data set into a detector. A new one is a file here and a line in `TRAINERS`."""
 
 from __future__ import annotations
 

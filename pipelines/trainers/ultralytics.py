@@ -137,12 +137,11 @@ class _Training:
         level, threads = LOGGER.level, torch.get_num_threads()
         LOGGER.setLevel(logging.WARNING)
         try:
-            # The library sets OMP_NUM_THREADS=1 on import, which would leave all cores but one idle.
-            torch.set_num_threads(len(os.sched_getaffinity(0)))
             arguments = self._arguments()
             # Its bars would tear ours apart; what it prints is kept beside the checkpoints.
             with (self.kept.path / "library.log").open("a", encoding="utf-8") as log, redirect_stdout(log):
                 trainer = DetectionTrainer(overrides=arguments)
+                trainer.add_callback("on_train_start", _use_all_cores)
                 trainer.add_callback("on_train_epoch_start", self._epoch_start)
                 trainer.add_callback("on_train_batch_end", self._batch_end)
                 trainer.add_callback("on_fit_epoch_end", self._epoch_end)
@@ -179,7 +178,7 @@ class _Training:
             "patience": plan.patience or plan.epochs + 1,
             "device": device,
             "amp": False if device == "cpu" else _gpu_precision(),
-            "workers": 0 if device == "cpu" else min(8, len(os.sched_getaffinity(0))),
+            "workers": 0 if device == "cpu" else min(8, _cores()),
             "project": str(self.kept.path.resolve()),
             "name": "library",
             "exist_ok": True,
@@ -231,13 +230,25 @@ class _Training:
         self.listener.on_epoch(epoch)
 
 
+def _use_all_cores(trainer: Any) -> None:
+    """Undo the library's choice of one thread fewer than there are cores: on two cores that halves the speed."""
+    import torch
+
+    torch.set_num_threads(_cores())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _architecture(model: str) -> str:
     """A yaml that the library ships or a path to one; anything else it would try to download."""
     from ultralytics.nn.tasks import yaml_model_load
 
     if Path(model).suffix not in {".yaml", ".yml"}:
         raise TrainingError(
-            f"expected an architecture's yaml such as yolo11n.yaml, got {model!r}; a checkpoint is given as weights"
+            f"expected an architecture's yaml such as yolo11n.yaml, got {model!r}; "
+            "a checkpoint is given as weights"
         )
     try:
         yaml_model_load(model)

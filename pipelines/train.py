@@ -1,0 +1,169 @@
+"""The training step: a prepared data set becomes a run with a logged model. ``python -m pipelines.train``"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import mlflow
+from camera_counting.model import CountingModel
+from pydantic import Field
+
+import camera_counting
+from counting_evaluator import best_confidence, detect_all, read_table
+from pipelines.datasets.manifest import PreparedDataset, load_dataset
+from pipelines.labelled_table import labelled_dataset, labelled_table
+from pipelines.settings import StepSettings
+from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer
+from pipelines.trainers.agreement import Agreement, require_agreement
+from pipelines.trainers.checked_export import agreement_of, draft_model, input_shape
+from pipelines.trainers.report import TrainingReport, plot_epochs
+from pipelines.trainers.training_run import choose_folder, mark_done, training_run
+
+__all__ = ["TrainResult", "TrainSettings", "main", "run"]
+
+# So many validation pictures show whether an export is right; more would only take longer.
+_AGREEMENT_PICTURES = 16
+
+
+class TrainSettings(StepSettings):
+    """What to train, on what, and for how long."""
+
+    data: Path = Field(description="folder of a prepared data set")
+    trainer: str = Field("ultralytics", description="which trainer")
+    model: str = Field("yolo11n.yaml", description="architecture, in the trainer's words")
+    weights: Path | None = Field(None, description="checkpoint to start from; without it from scratch")
+    epochs: int = Field(14, ge=1)
+    image_size: int = Field(256, ge=32, description="longer side of the network's input, in pixels")
+    batch: int = Field(8, ge=1)
+    seed: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better one; 0 never does")
+    device: str = Field("auto", description="auto, cpu, or a GPU's number")
+    options: dict[str, Any] = Field(default_factory=dict, description="the trainer's own settings, as JSON")
+    confidence: float | None = Field(
+        None, gt=0, lt=1, description="score that counts; without it the one that counts best on the val split"
+    )
+    name: str = Field("detector", pattern=r"^[\w.-]+$", description="name of run and folder")
+    work: Path = Field(Path(".training"), description="where trainings are kept, to be resumed")
+    resume: bool = Field(False, description="go on with the newest unfinished training of the same settings")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training gave: a finished run with a logged model, and the folder that can be deleted."""
+
+    run_id: str
+    model_uri: str
+    confidence: float
+    folder: Path
+    trained: Trained
+    agreement: Agreement
+
+
+def run(settings: TrainSettings) -> TrainResult:
+    """Train, export, hold the export against what was trained, choose the confidence, log the model.
+
+    The confidence is chosen on the validation split; the test split is not looked at.
+
+    Raises
+    ------
+    TrainingError
+        Where the training cannot start or go on, or the export sees other things than what was trained.
+    """
+    dataset = load_dataset(settings.data)
+    trainer = make_trainer(settings.trainer)
+    plan = _plan(settings, dataset)
+    folder = choose_folder(settings.work / settings.name, plan, resume=settings.resume)
+    with training_run(folder, settings.name) as run_id:
+        _log_start(settings, plan, dataset)
+        with TrainingReport(run_id, plan.epochs) as report:
+            trained = trainer.train(plan, folder, report)
+        result = _ship(settings, dataset, trainer, trained, folder, run_id)
+        mark_done(folder, result.model_uri)
+    return result
+
+
+def _plan(settings: TrainSettings, dataset: PreparedDataset) -> TrainingPlan:
+    return TrainingPlan(
+        data=settings.data,
+        digest=dataset.digest,
+        classes=tuple(dataset.classes),
+        model=settings.model,
+        weights=settings.weights,
+        epochs=settings.epochs,
+        image_size=settings.image_size,
+        batch=settings.batch,
+        seed=settings.seed,
+        patience=settings.patience,
+        device=settings.device,
+        options=settings.options,
+    )
+
+
+def _log_start(settings: TrainSettings, plan: TrainingPlan, dataset: PreparedDataset) -> None:
+    params = plan.to_dict()
+    for name in ("options", "classes", "digest"):
+        del params[name]
+    params |= {"trainer": settings.trainer, "classes": ",".join(plan.classes), "dataset_digest": plan.digest}
+    params |= {f"option.{name}": value for name, value in plan.options.items()}
+    mlflow.log_params(params)
+    mlflow.set_tags({"step": "train", "trainer": settings.trainer})
+    for split, context in (("train", "training"), ("val", "validation")):
+        mlflow.log_input(labelled_dataset(dataset, split), context=context)
+
+
+def _ship(
+    settings: TrainSettings,
+    dataset: PreparedDataset,
+    trainer: Trainer,
+    trained: Trained,
+    folder: Path,
+    run_id: str,
+) -> TrainResult:
+    """From the best checkpoint to a logged model; a wrong export stops here and nothing is logged as a model."""
+    samples = {split: dataset.samples(split) for split in ("train", "val")}
+    sizes = [(sample.width, sample.height) for split in samples.values() for sample in split]
+    shape = input_shape(sizes, settings.image_size)
+    exported = trainer.export(trained.checkpoint, folder / "export", shape)
+    model = draft_model(exported, dataset.classes, folder / "draft")
+    paths = [sample.path for sample in samples["val"][:_AGREEMENT_PICTURES]]
+    agreement = agreement_of(trainer, trained, model, paths, shape)
+    mlflow.log_metrics(agreement.metrics())
+    require_agreement(agreement)
+    confidence = settings.confidence or _choose_confidence(model, dataset)
+    mlflow.log_params({"confidence": confidence, "input_shape": f"{shape[0]}x{shape[1]}"})
+    mlflow.log_figure(plot_epochs(trained.epochs), "training/curves.png")
+    for plot in trained.plots:
+        mlflow.log_artifact(str(plot), "training")
+    mlflow.log_artifact(str(trained.checkpoint), "checkpoint")
+    info = camera_counting.log_model(exported, name="model", classes=tuple(dataset.classes), confidence=confidence)
+    return TrainResult(run_id, info.model_uri, confidence, folder, trained, agreement)
+
+
+def _choose_confidence(model: CountingModel, dataset: PreparedDataset) -> float:
+    """The score that counts best on the validation split; the default where that split shows nothing to count."""
+    pictures = read_table(labelled_table(dataset, "val"))
+    if not any(picture.labels for picture in pictures):
+        raise TrainingError(
+            "the validation split shows no object to choose the confidence by: prepare a larger one, "
+            "or give the confidence"
+        )
+    found = detect_all(model, pictures, 0.01).found
+    return best_confidence(pictures, found, dataset.classes)
+
+
+def main() -> None:
+    """Train from the command line; prints the model's URI."""
+    try:
+        result = run(TrainSettings.from_command_line())
+    except TrainingError as error:
+        raise SystemExit(f"error: {error}") from error
+    best = result.trained.best
+    click.echo(f"run {result.run_id}: best epoch {best.number}, mAP50 {best.metrics.get('val/map50', 0):.3f}")
+    click.echo(f"model {result.model_uri} (confidence {result.confidence:.2f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The exported detector as a draft model, held against what was trained before anything is logged."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from camera_counting.model import CountingModel
+
+import camera_counting
+from pipelines.trainers.agreement import Agreement, compare_detections
+from pipelines.trainers.trainer import Trained, Trainer, TrainingError
+
+__all__ = ["agreement_of", "draft_model", "input_shape"]
+
+_STRIDE = 32  # of the coarsest output of every YOLO
+
+
+def input_shape(sizes: Sequence[tuple[int, int]], image_size: int) -> tuple[int, int]:
+    """The network's input (height, width) for pictures of these sizes (width, height).
+
+    A camera's pictures all have one shape: padding them to a square would waste up to half of the work. Where the
+    pictures differ, the square serves them all.
+
+    Examples
+    --------
+    >>> input_shape([(320, 240), (640, 480)], 256)
+    (192, 256)
+    >>> input_shape([(640, 360), (240, 320)], 256)
+    (256, 256)
+    """
+    longer = math.ceil(image_size / _STRIDE) * _STRIDE
+    shapes = Counter(
+        (
+            math.ceil(round(longer * height / max(width, height)) / _STRIDE) * _STRIDE,
+            math.ceil(round(longer * width / max(width, height)) / _STRIDE) * _STRIDE,
+        )
+        for width, height in sizes
+    )
+    return next(iter(shapes)) if len(shapes) == 1 else (longer, longer)
+
+
+def draft_model(exported: Path, classes: Sequence[str], folder: Path) -> CountingModel:
+    """The exported detector as a model of the flavour, in a folder; nothing is logged."""
+    shutil.rmtree(folder, ignore_errors=True)
+    camera_counting.save_model(exported, folder, classes=tuple(classes))
+    return camera_counting.load_model(str(folder))
+
+
+def agreement_of(
+    trainer: Trainer,
+    trained: Trained,
+    model: CountingModel,
+    paths: Sequence[Path],
+    shape: tuple[int, int],
+    *,
+    confidence: float = 0.1,
+) -> Agreement:
+    """What the trained and the exported detector see on the same pictures."""
+    pictures = [_read(path) for path in paths]
+    floor = confidence / 2  # a box just above the threshold may find its partner just below
+    original = trainer.detect(trained.checkpoint, pictures, shape, floor)
+    exported = model.detect(pictures, confidence=floor)
+    return compare_detections(original, exported, confidence)
+
+
+def _read(path: Path) -> npt.NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise TrainingError(f"expected a picture in {path}, it cannot be read")
+    return np.asarray(image, np.uint8)
