@@ -46,18 +46,16 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except CountingError as error:
-            raise _one_sentence(str(error)) from error
+            raise _OneSentence(str(error)) from error
         except Exception as error:
             # mlflow is not imported for its exception's sake: where it was never imported, it raised nothing
             if type(error).__module__.startswith("mlflow."):
-                raise _one_sentence(str(error)) from error
+                raise _OneSentence(str(error)) from error
             raise
 
 
-def _one_sentence(text: str) -> click.ClickException:
-    failure = click.ClickException(text)
-    failure.exit_code = 2
-    return failure
+class _OneSentence(click.ClickException):
+    exit_code = 2
 
 
 @click.command(cls=_Commands)

@@ -1,0 +1,177 @@
+"""OpenVINO: colour order, layout and scaling are moved into the graph, so a uint8 picture goes in as it is."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from camera_counting.detectors.runtimes import Graph, Runtime
+from camera_counting.detectors.specification import InputSpec
+from camera_counting.errors import DetectorError
+
+__all__ = ["OpenVinoRuntime"]
+
+_DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
+_TYPES = {"float32": ov.Type.f32, "float16": ov.Type.f16, "uint8": ov.Type.u8}
+
+
+class OpenVinoRuntime(Runtime):
+    """A detector on OpenVINO's CPU plugin.
+
+    Compiled for latency: one inference uses all cores. Callers share a small pool of infer requests; more callers
+    than requests wait for one. A call with several pictures prepares the next one while the last one runs.
+    """
+
+    name = "openvino"
+
+    @classmethod
+    def inspect(cls, path: Path, size: tuple[int, int] | None = None) -> Graph:
+        model = _read(path)
+        if size is not None:
+            _reshape(model, size, path)
+        labels: dict[str, Any] = {}
+        try:
+            # Open Model Zoo's convention, which Ultralytics' export follows too
+            info = model.get_rt_info(["model_info", "labels"]).astype(str)
+            labels["names"] = [name.replace("_", " ") for name in info.split()]
+        except RuntimeError:
+            pass  # OpenVINO's way to say that there is none
+        return Graph(
+            tuple(
+                (_name(port), _sizes(port), _DTYPES.get(port.element_type.get_type_name(), str(port.element_type)))
+                for port in model.inputs
+            ),
+            tuple((_name(port), _sizes(port)) for port in model.outputs),
+            labels,
+        )
+
+    def __init__(self, path: Path, spec: InputSpec, threads: int) -> None:
+        model = _read(path)
+        _reshape(model, (spec.width, spec.height), path)
+        steps = PrePostProcessor(model)
+        entry = steps.input()
+        entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+        if spec.color == "BGR":
+            entry.preprocess().convert_color(ColorFormat.BGR)
+        if spec.dtype != "uint8":
+            # OpenVINO has no f16 arithmetic on every CPU: scale in f32, then hand over what the graph takes
+            entry.preprocess().convert_element_type(ov.Type.f32)
+            if spec.scale != 1.0:
+                entry.preprocess().scale(1.0 / spec.scale)
+            if spec.dtype == "float16":
+                entry.preprocess().convert_element_type(_TYPES[spec.dtype])
+        entry.model().set_layout(ov.Layout(spec.layout))
+        steps.output().tensor().set_element_type(ov.Type.f32)
+        self._compiled = _core().compile_model(
+            steps.build(),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": threads,
+                # bf16, the default where a CPU has it, counts differently from machine to machine
+                "INFERENCE_PRECISION_HINT": "f32",
+            },
+        )
+        # two: while one runs, the next picture is prepared; more would only take memory
+        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
+        for _ in range(2):
+            self._idle.put(_Slot(self._compiled, spec))
+
+    def run(
+        self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
+    ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
+        running: deque[tuple[_Slot, Any]] = deque()
+        with ExitStack() as held:
+            # whatever ends this call (a picture that raises, a caller that stops half way), its slots go back
+            free = [slot for slot in [self._borrow(held)] if slot]
+            for write in pictures:
+                if not free and (another := self._borrow(held, wait=False)):
+                    free.append(another)
+                if not free:
+                    slot, placed = running.popleft()
+                    yield placed, slot.result()
+                    free.append(slot)
+                slot = free.pop()
+                placed = write(slot.canvas)
+                slot.request.start_async()
+                running.append((slot, placed))
+            while running:
+                slot, placed = running.popleft()
+                yield placed, slot.result()
+
+    def _borrow(self, held: ExitStack, wait: bool = True) -> _Slot | None:
+        # Whoever holds a slot never waits for a second: two callers would wait for each other forever.
+        try:
+            slot = self._idle.get(block=wait)
+        except queue.Empty:
+            return None
+        held.callback(self._idle.put, slot)
+        held.callback(slot.request.wait)
+        return slot
+
+
+class _Slot:
+    """An infer request with the canvas that it reads."""
+
+    def __init__(self, compiled: ov.CompiledModel, spec: InputSpec) -> None:
+        self.request = compiled.create_infer_request()
+        batch = np.empty((1, spec.height, spec.width, 3), np.uint8)
+        self.canvas = batch[0]
+        self.request.set_input_tensor(ov.Tensor(batch, shared_memory=True))
+        self._output: npt.NDArray[np.float32] = self.request.get_output_tensor().data
+
+    def result(self) -> npt.NDArray[np.float32]:
+        self.request.wait()
+        return self._output[0]
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def _read(path: Path) -> ov.Model:
+    if path.suffix.lower() == ".xml" and not path.with_suffix(".bin").is_file():
+        raise DetectorError(f"{path.name}: expected its weights beside it as {path.with_suffix('.bin').name}")
+    try:
+        return _core().read_model(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()
+        raise DetectorError(
+            f"OpenVINO cannot read {path.name}: {reason[-1] if reason else 'no reason given'}"
+        ) from None
+
+
+def _reshape(model: ov.Model, size: tuple[int, int], path: Path) -> None:
+    """Fix what is free in the input: batch 1 and the given size."""
+    shape = _sizes(model.inputs[0])
+    if all(number > 0 for number in shape):
+        return
+    width, height = size
+    channels_last = shape[-1] == 3 and shape[1] != 3
+    fixed = [1, height, width, 3] if channels_last else [1, 3, height, width]
+    try:
+        model.reshape([new if old < 0 else old for new, old in zip(fixed, shape, strict=True)])
+    except RuntimeError as error:
+        raise DetectorError(f"{path.name} does not take an input of {width}x{height}: {error}") from None
+
+
+def _sizes(port: Any) -> tuple[int, ...]:
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(-1 if size.is_dynamic else size.get_length() for size in shape)
+
+
+def _name(port: Any) -> str:
+    return port.get_any_name() if port.get_names() else "(unnamed)"

@@ -1,0 +1,120 @@
+"""Runtimes: what runs a detector's graph on this machine.
+
+A runtime is imported when the first model is opened with it, never before. Adding one more is one more module
+with a subclass of `Runtime` and one line in `_RUNTIMES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from camera_counting.detectors.specification import InputSpec
+from camera_counting.errors import DetectorError
+
+__all__ = ["Graph", "Runtime", "available_cores", "installed_runtimes", "runtime_for"]
+
+# The faster one first: YOLO11n on two cores takes OpenVINO about a third of ONNX Runtime's time.
+_RUNTIMES = {
+    "openvino": ("openvino", "camera_counting.detectors.openvino_runtime", "OpenVinoRuntime", (".xml", ".onnx")),
+    "onnxruntime": (
+        "onnxruntime",
+        "camera_counting.detectors.onnxruntime_runtime",
+        "OnnxRuntimeRuntime",
+        (".onnx",),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Inputs and outputs of a detector's graph, -1 where a size is free, and its metadata."""
+
+    inputs: tuple[tuple[str, tuple[int, ...], str], ...]
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    metadata: dict[str, Any]
+
+    def __str__(self) -> str:
+        taken = ", ".join(f"{name} {_words(shape)} {dtype}" for name, shape, dtype in self.inputs)
+        given = ", ".join(f"{name} {_words(shape)}" for name, shape in self.outputs)
+        return f"inputs: {taken or 'none'}; outputs: {given or 'none'}"
+
+
+class Runtime(ABC):
+    """A graph made ready to run. Thread-safe: any number of threads may call `run` at once."""
+
+    name: str
+
+    @classmethod
+    @abstractmethod
+    def inspect(cls, path: Path, size: tuple[int, int] | None = None) -> Graph:
+        """Read the graph's inputs and outputs; with `size` (width, height), those at that input size."""
+
+    @abstractmethod
+    def __init__(self, path: Path, spec: InputSpec, threads: int) -> None: ...
+
+    @abstractmethod
+    def run(
+        self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
+    ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
+        """Run the graph on pictures, in their order.
+
+        Each picture is a function that writes itself into a canvas (height, width, 3) of RGB uint8 and returns
+        anything; what it returned comes back with the output, without its batch axis. The output is valid until
+        the next one is asked for.
+        """
+
+
+def installed_runtimes() -> list[str]:
+    """Names of the runtimes that are installed here, the faster first."""
+    return [name for name, (package, *_) in _RUNTIMES.items() if importlib.util.find_spec(package)]
+
+
+def runtime_for(path: Path, wanted: str | None = None) -> type[Runtime]:
+    """Choose the runtime for a file: `wanted`, else CAMERA_COUNTING_RUNTIME, else the fastest installed.
+
+    Raises
+    ------
+    DetectorError
+        Where the wanted one is unknown, not installed, or none that is installed reads this file.
+    """
+    wanted = wanted or os.environ.get("CAMERA_COUNTING_RUNTIME") or None
+    if wanted is not None and wanted not in _RUNTIMES:
+        raise DetectorError(f"expected a runtime of {', '.join(_RUNTIMES)}; got {wanted!r}")
+    installed = installed_runtimes()
+    for name in [wanted] if wanted else list(_RUNTIMES):
+        _, module, class_name, suffixes = _RUNTIMES[name]
+        if path.suffix.lower() in suffixes and name in installed:
+            runtime: type[Runtime] = getattr(importlib.import_module(module), class_name)
+            return runtime
+    fitting = [name for name, (*_, suffixes) in _RUNTIMES.items() if path.suffix.lower() in suffixes]
+    raise DetectorError(
+        f"{path.name} runs on {' or '.join(fitting) or 'no runtime known here'}; "
+        f"wanted: {wanted or 'any'}, installed: {', '.join(installed) or 'none'}. "
+        f"Install one, e.g. `pip install {fitting[0] if fitting else 'openvino'}`"
+    )
+
+
+def available_cores() -> int:
+    """How many cores this process may use: its affinity and, in a container, its CPU quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if (wanted := os.environ.get("CAMERA_COUNTING_THREADS", "")).isdigit() and int(wanted) > 0:
+        return int(wanted)
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return "x".join("?" if size < 0 else str(size) for size in shape) or "scalar"
