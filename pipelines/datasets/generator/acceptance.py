@@ -26,9 +26,7 @@ def is_labelled(seen: Seen) -> bool:
     parts included, clipped to the picture: its bottom centre is where the thing stands, though a car hides its feet.
     """
     x1, y1, x2, y2 = seen.box
-    return (
-        seen.visible >= _LEAST_VISIBLE and seen.inside >= _LEAST_INSIDE and y2 - y1 >= 8 and x2 - x1 >= 4
-    )
+    return seen.visible >= _LEAST_VISIBLE and seen.inside >= _LEAST_INSIDE and y2 - y1 >= 8 and x2 - x1 >= 4
 
 
 def _cover(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

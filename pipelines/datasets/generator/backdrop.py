@@ -93,7 +93,9 @@ def _facades(rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Field]:
                 cv2.rectangle(image, (a - 2, y1 - 2), (b + 2, y2 + 2), (*map(float, frame), 255), -1)
                 glass = rng.uniform(40, 110)
                 cv2.rectangle(image, (a, y1), (b, y2), (glass * 0.9, glass, glass * 1.1, 255), -1)
-                cv2.rectangle(image, (a, y1), (b, (y1 + y2) // 2), (glass * 1.2, glass * 1.3, glass * 1.4, 255), -1)
+                cv2.rectangle(
+                    image, (a, y1), (b, (y1 + y2) // 2), (glass * 1.2, glass * 1.3, glass * 1.4, 255), -1
+                )
                 cv2.line(image, ((a + b) // 2, y1), ((a + b) // 2, y2), (*map(float, frame), 255), 1)
                 if rng.random() < 0.3:
                     glow[y1:y2, a:b] = rng.uniform(0.4, 1.0)
@@ -162,9 +164,7 @@ def _ground(place: Site, rng: np.random.Generator, x: Field, z: Field) -> Field:
 
     road = (z >= place.kerb) & (z < place.far_kerb)
     middle = (place.lanes[0].z + place.lanes[1].z) / 2
-    wear = sum(
-        np.exp(-(((z - lane.z - s * 0.75) / 0.32) ** 2)) for lane in place.lanes for s in (-1, 1)
-    )
+    wear = sum(np.exp(-(((z - lane.z - s * 0.75) / 0.32) ** 2)) for lane in place.lanes for s in (-1, 1))
     tarred = asphalt + fine * 6 + coarse * 4 + broad * 6 + wear * 7
     for _ in range(5):  # repairs
         px, pz = rng.uniform(*place.reach), rng.uniform(place.kerb, place.far_kerb)

@@ -204,9 +204,7 @@ def generate_clip(
     truth = truth_dict(plan, classes)
     truth_file = folder / f"{name}.truth.json"
     truth_file.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-    return GeneratedClip(
-        name, video, scene, mot, truth_file, truth, conditions.tags(), plan.place.name, time
-    )
+    return GeneratedClip(name, video, scene, mot, truth_file, truth, conditions.tags(), plan.place.name, time)
 
 
 def scene_dict(plan: ClipPlan) -> dict[str, object]:

@@ -77,16 +77,16 @@ class PersonLook:
 def person_look(rng: np.random.Generator, *, rain: bool = False) -> PersonLook:
     """Somebody; in the rain every third one has an umbrella."""
 
-    def one_of(colours: tuple[Colour, ...]) -> Colour:
+    def one_of(colours: tuple[Colour, ...], spread: float = 9.0) -> Colour:
         base = colours[int(rng.integers(len(colours)))]
-        return tuple(float(np.clip(c + rng.normal(0, 9), 8, 250)) for c in base)  # type: ignore[return-value]
+        return tuple(float(np.clip(c + rng.normal(0, spread), 8, 250)) for c in base)  # type: ignore[return-value]
 
     child = rng.random() < 0.08
     height = float(np.clip(rng.normal(1.25, 0.12) if child else rng.normal(1.72, 0.09), 1.05, 1.98))
     return PersonLook(
         height=height,
         width=float(np.clip(rng.normal(1.0, 0.12), 0.78, 1.35)),
-        skin=one_of(_SKIN),
+        skin=one_of(_SKIN, 3.0),
         hair=one_of(_HAIR),
         long_hair=bool(rng.random() < 0.4),
         top=one_of(_TOPS),
@@ -239,7 +239,9 @@ def sketch_person(
         side = float(np.dot(ahead, view.right))
         sketch.solid(disc(centre, r * 0.86, r * 1.12), shaded(look.hair, 0.9))
         if look.long_hair:
-            sketch.solid(capsule(centre, centre + [-side * 0.02 * scale, 0.075 * scale], r * 0.8, r * 0.7), look.hair)
+            sketch.solid(
+                capsule(centre, centre + [-side * 0.02 * scale, 0.075 * scale], r * 0.8, r * 0.7), look.hair
+            )
         if turned < 0.55:
             face = centre + [side * r * 0.42, r * (0.22 if turned < 0 else 0.3)]
             sketch.paint(disc(face, r * (0.66 - 0.16 * max(turned, 0)), r * 0.82), look.skin)
@@ -278,7 +280,9 @@ def sketch_person(
         dome = disc(top, 0.31 * scale, 0.13 * scale)
         dome[:, 1] = np.minimum(dome[:, 1], top[1] + 0.05 * scale)
         sketch.solid(dome, shaded(look.umbrella, 0.85))
-        sketch.paint(disc(top + [light_x * 0.07 * scale, -0.03 * scale], 0.17 * scale, 0.07 * scale), look.umbrella)
+        sketch.paint(
+            disc(top + [light_x * 0.07 * scale, -0.03 * scale], 0.17 * scale, 0.07 * scale), look.umbrella
+        )
 
     for a, b, radius in (
         ("ankle_l", "hip_l", 0.045),

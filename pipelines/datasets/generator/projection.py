@@ -63,9 +63,7 @@ class Projection:
     def __init__(self, viewpoint: Viewpoint, width: int, height: int) -> None:
         self.viewpoint, self.width, self.height = viewpoint, width, height
         pitch, yaw, roll = (math.radians(a) for a in (viewpoint.pitch, viewpoint.yaw, viewpoint.roll))
-        forward = np.array(
-            [math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)]
-        )
+        forward = np.array([math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)])
         right = np.array([math.cos(yaw), 0.0, -math.sin(yaw)])
         up = np.array([math.sin(yaw) * math.sin(pitch), math.cos(pitch), math.cos(yaw) * math.sin(pitch)])
         self.right = math.cos(roll) * right + math.sin(roll) * up
@@ -98,7 +96,5 @@ class Projection:
         x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal
         y = (np.arange(self.height) + 0.5 - self.height / 2) / self.focal
         return (
-            self.forward
-            + x[None, :, None] * self.right[None, None, :]
-            - y[:, None, None] * self.up[None, None, :]
+            self.forward + x[None, :, None] * self.right[None, None, :] - y[:, None, None] * self.up[None, None, :]
         )

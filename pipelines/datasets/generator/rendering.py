@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.datasets.generator.backdrop import Backdrop, backdrop
-from pipelines.datasets.generator.conditions import Conditions
+from pipelines.datasets.generator.conditions import Conditions, Weather
 from pipelines.datasets.generator.projection import Projection
 from pipelines.datasets.generator.sites import Site
 from pipelines.datasets.generator.sketch import Sketch, capsule
@@ -20,6 +20,7 @@ __all__ = ["Renderer", "Seen", "Shown"]
 
 Image = npt.NDArray[np.uint8]
 _OVER = 2  # the drawing canvas is this many times finer than the picture
+_HAZE: dict[Weather, float] = {"clear": 0.0012, "rain": 0.009, "fog": 0.042}  # per metre
 _SHIFT = 3  # sub-pixel bits of OpenCV's polygons
 
 
@@ -59,6 +60,21 @@ def _backdrop(place: Site, width: int, height: int, yaw: float, pitch: float) ->
     return backdrop(place, Projection(place.viewpoint.moved(yaw, pitch), width, height))
 
 
+@lru_cache(maxsize=24)
+def _seen_through(place: Site, width: int, height: int, yaw: float, pitch: float, weather: Weather) -> Image:
+    """The backdrop through the weather."""
+    still = _backdrop(place, width, height, yaw, pitch)
+    through = np.exp(-_HAZE[weather] * still.depth)[..., None]
+    canvas = still.image * through + _haze_colour(weather) * (1 - through)
+    if weather == "rain":  # wet ground is darker and everything greyer
+        canvas = (canvas * 0.72 + canvas.mean(axis=-1, keepdims=True) * 0.28) * 0.86
+    return np.clip(canvas, 0, 255).astype(np.uint8)
+
+
+def _haze_colour(weather: Weather) -> npt.NDArray[np.float32]:
+    return np.array([196, 200, 204] if weather != "clear" else [190, 204, 220], np.float32)
+
+
 class Renderer:
     """One camera under one set of conditions.
 
@@ -91,16 +107,11 @@ class Renderer:
         self._exposure = float(rng.uniform(0.88, 1.1))
         self._tint = 1 + rng.normal(0, 0.025, 3)
         self._posts = self._make_posts(rng, posts)
-        still = _backdrop(place, width * _OVER, height * _OVER, conditions.moved_yaw, conditions.moved_pitch)
-        self._haze = {"clear": 0.0012, "rain": 0.009, "fog": 0.042}[conditions.weather]
-        self._haze_colour = np.array([196, 200, 204] if conditions.weather != "clear" else [190, 204, 220], np.float32)
-        through = np.exp(-self._haze * still.depth)[..., None]
-        canvas = still.image * through + self._haze_colour * (1 - through)
-        if conditions.weather == "rain":  # wet ground is darker and everything greyer
-            grey = canvas.mean(axis=-1, keepdims=True)
-            canvas = (canvas * 0.72 + grey * 0.28) * 0.86
-        self._canvas = np.clip(canvas, 0, 255).astype(np.uint8)
-        self._gain, self._lit = self._light(still)
+        self._haze, self._haze_colour = _HAZE[conditions.weather], _haze_colour(conditions.weather)
+        size = (width * _OVER, height * _OVER)
+        shift = (conditions.moved_yaw, conditions.moved_pitch)
+        self._canvas = _seen_through(place, *size, *shift, conditions.weather)
+        self._gain, self._lit = self._light(_backdrop(place, *size, *shift))
 
     def _make_posts(self, rng: np.random.Generator, count: int) -> list[Shown]:
         posts = []
@@ -117,7 +128,9 @@ class Renderer:
             tone = float(rng.uniform(50, 120))
             sketch = Sketch(float(depth[0]))
             sketch.solid(capsule(feet[0], feet[1], 0.06 * scale, 0.045 * scale), (tone, tone, tone))
-            sketch.paint(capsule(feet[0], feet[1], 0.02 * scale, 0.015 * scale), (tone * 1.4, tone * 1.4, tone * 1.4))
+            sketch.paint(
+                capsule(feet[0], feet[1], 0.02 * scale, 0.015 * scale), (tone * 1.4, tone * 1.4, tone * 1.4)
+            )
             posts.append(Shown(0, sketch, x, z))
         return posts
 
@@ -130,7 +143,7 @@ class Renderer:
         light = self.conditions.light
         if light == "day":
             base = self._exposure * (0.88 if self._overcast else 1.0) * self._tint
-            return np.broadcast_to(base, (self.height, self.width, 3)).astype(np.float32), np.zeros_like(glow)
+            return base.astype(np.float32)[None, None], np.zeros((1, 1, 1), np.float32)
         if light == "dusk":
             base = self._exposure * np.array([0.52, 0.47, 0.5]) * self._tint
             return (base + 0.3 * lamps * warm).astype(np.float32), glow * warm * 70

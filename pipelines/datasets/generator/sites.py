@@ -71,20 +71,20 @@ def site(index: int, seed: int = 0) -> Site:
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 7, index]))
     avenue = index % 3 == 2
-    lane = float(rng.uniform(3.0, 3.4))
+    lane = float(rng.uniform(2.9, 3.2))
     if avenue:
         side = 1.0 if rng.random() < 0.5 else -1.0
-        height, pitch = float(rng.uniform(6.5, 8.0)), float(rng.uniform(25, 30))
+        height, pitch = float(rng.uniform(6.0, 7.5)), float(rng.uniform(27, 32))
         yaw = side * float(rng.uniform(62, 74))
         near, kerb = float(rng.uniform(-2.0, -0.5)), float(rng.uniform(1.2, 2.2))
         far_width = float(rng.uniform(2.4, 3.2))
-        reach = (5.0, 36.0) if side > 0 else (-36.0, -5.0)
-        line_at = side * float(rng.uniform(13.0, 15.0))
+        reach = (4.0, 30.0) if side > 0 else (-30.0, -4.0)
+        line_at = side * float(rng.uniform(11.5, 13.5))
     else:
-        height, pitch = float(rng.uniform(4.6, 6.6)), float(rng.uniform(18, 24))
+        height, pitch = float(rng.uniform(4.6, 6.4)), float(rng.uniform(20, 26))
         yaw = float(rng.uniform(-24, 24))
-        near, kerb = float(rng.uniform(5.0, 6.0)), float(rng.uniform(7.6, 8.6))
-        far_width = float(rng.uniform(2.6, 3.4))
+        near, kerb = float(rng.uniform(3.8, 4.8)), float(rng.uniform(6.4, 7.2))
+        far_width = float(rng.uniform(2.3, 3.0))
         reach = (-24.0, 24.0)
         line_at = float(rng.uniform(-1.0, 1.0)) + (kerb + lane) * float(np.tan(np.radians(yaw)))
     left_hand = -1 if rng.random() < 0.75 else 1

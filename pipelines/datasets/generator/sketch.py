@@ -72,9 +72,7 @@ def capsule(start: Polygon, end: Polygon, radius_start: float, radius_end: float
 
 def disc(centre: Sequence[float] | Polygon, radius_x: float, radius_y: float) -> Polygon:
     """The outline (14, 2) of an upright ellipse."""
-    return np.stack(
-        [centre[0] + radius_x * np.cos(_FULL_TURN), centre[1] + radius_y * np.sin(_FULL_TURN)], axis=1
-    )
+    return np.stack([centre[0] + radius_x * np.cos(_FULL_TURN), centre[1] + radius_y * np.sin(_FULL_TURN)], axis=1)
 
 
 def shaded(colour: Colour, factor: float) -> Colour:

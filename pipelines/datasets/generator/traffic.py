@@ -22,7 +22,7 @@ from pipelines.datasets.generator.vehicles import VehicleLook, sketch_vehicle, v
 __all__ = ["Actor", "Path", "traffic"]
 
 Floats = npt.NDArray[np.float64]
-_VEHICLE_SHARES = {"car": 0.74, "truck": 0.18, "bus": 0.08}
+_VEHICLE_SHARES = {"car": 0.7, "truck": 0.22, "bus": 0.08}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,9 +117,7 @@ def traffic(
         actors.append(Actor(0, kind, vehicle_look(rng, kind), path, gait=0.0 if rng.random() < 0.5 else math.pi))
     if "person" in classes:
         actors += _people(place, density, duration, rng, rain)
-    return [
-        Actor(number, a.kind, a.look, a.path, a.stride, a.gait) for number, a in enumerate(actors, start=1)
-    ]
+    return [Actor(number, a.kind, a.look, a.path, a.stride, a.gait) for number, a in enumerate(actors, start=1)]
 
 
 def _visible(place: Site) -> tuple[float, float]:
@@ -162,9 +160,7 @@ def _lane(
     return actors
 
 
-def _people(
-    place: Site, density: Density, duration: float, rng: np.random.Generator, rain: bool
-) -> list[Actor]:
+def _people(place: Site, density: Density, duration: float, rng: np.random.Generator, rain: bool) -> list[Actor]:
     low, high = place.reach
     # A parked row takes the kerb's side of the far pavement.
     far_from = place.far_kerb + (2.05 if density.parked else 0.5)

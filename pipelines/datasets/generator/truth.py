@@ -215,7 +215,13 @@ def true_zones(
             entered += int((within[1:] & ~within[:-1]).sum())
             visits += int(within.any())
         found.append(
-            ZoneTruth(zone.name, int(occupancy.max()), round(float(occupancy.mean()), 4), entered, visits,
-                      tuple(int(n) for n in occupancy))  # fmt: skip
+            ZoneTruth(
+                zone.name,
+                int(occupancy.max()),
+                round(float(occupancy.mean()), 4),
+                entered,
+                visits,
+                tuple(int(n) for n in occupancy),
+            )  # fmt: skip
         )
     return found

@@ -96,7 +96,9 @@ def _ends(x: float, direction: float, half: float, low: float, high: float, fron
     marks: list[tuple[npt.NDArray[np.float64], Colour]] = []
     for sign in (1.0, -1.0):
         a, b = sign * half * 0.94, sign * half * 0.58
-        marks.append((_quad((x, high - 0.2, a), (x, high - 0.02, a), (x, high - 0.04, b), (x, high - 0.17, b)), lamp))
+        marks.append(
+            (_quad((x, high - 0.2, a), (x, high - 0.02, a), (x, high - 0.04, b), (x, high - 0.17, b)), lamp)
+        )
     dark: Colour = (26, 27, 30)
     if front:
         grille = _quad(
@@ -177,8 +179,11 @@ def _car(rng: np.random.Generator, paint: Colour) -> Built:
         )  # fmt: skip
         streak = (front[0] * 0.5 + front[3] * 0.5, front[1] * 0.6 + front[2] * 0.4, front[2], front[3])
         upper.append(
-            Face(side, shaded(paint, 0.95), ((front, _GLASS), (rear, shaded(_GLASS, 0.85)),
-                                             (np.array(streak), shaded(_GLASS, 1.4))))  # fmt: skip
+            Face(
+                side,
+                shaded(paint, 0.95),
+                ((front, _GLASS), (rear, shaded(_GLASS, 0.85)), (np.array(streak), shaded(_GLASS, 1.4))),
+            )  # fmt: skip
         )
     screen = _quad((hood, belt, base), (roof_front, roof, top), (roof_front, roof, -top), (hood, belt, -base))
     glass = screen.mean(axis=0) + (screen - screen.mean(axis=0)) * 0.9 + [0.012, 0.008, 0]
@@ -187,7 +192,9 @@ def _car(rng: np.random.Generator, paint: Colour) -> Built:
     rear = _quad((boot, belt, base), (roof_back, roof, top), (roof_back, roof, -top), (boot, belt, -base))
     rear_glass = rear.mean(axis=0) + (rear - rear.mean(axis=0)) * 0.84 + [-0.012, 0.01, 0]
     upper.append(Face(rear, shaded(paint, 0.9), ((rear_glass, shaded(_GLASS, 0.9)),)))
-    top_quad = _quad((roof_front, roof, top), (roof_back, roof, top), (roof_back, roof, -top), (roof_front, roof, -top))
+    top_quad = _quad(
+        (roof_front, roof, top), (roof_back, roof, top), (roof_back, roof, -top), (roof_front, roof, -top)
+    )
     upper.append(Face(top_quad, shaded(paint, 1.06)))
     return [lower, upper], length, width, height
 
@@ -200,9 +207,13 @@ def _box_faces(
         Face(_quad((x2, y1, s * half), (x2, y2, s * half), (x1, y2, s * half), (x1, y1, s * half)), colour,
              tuple(side_marks[s])) for s in (1.0, -1.0)
     ]  # fmt: skip
-    faces.append(Face(_quad((x2, y1, half), (x2, y2, half), (x2, y2, -half), (x2, y1, -half)), colour, front_marks))
+    faces.append(
+        Face(_quad((x2, y1, half), (x2, y2, half), (x2, y2, -half), (x2, y1, -half)), colour, front_marks)
+    )
     faces.append(Face(_quad((x1, y1, half), (x1, y2, half), (x1, y2, -half), (x1, y1, -half)), colour, back_marks))
-    faces.append(Face(_quad((x1, y2, half), (x2, y2, half), (x2, y2, -half), (x1, y2, -half)), shaded(colour, 1.06)))
+    faces.append(
+        Face(_quad((x1, y2, half), (x2, y2, half), (x2, y2, -half), (x1, y2, -half)), shaded(colour, 1.06))
+    )
     return faces
 
 
@@ -222,7 +233,11 @@ def _lamps(x: float, half: float, y: float, colour: Colour) -> tuple:
 
 
 def _truck(rng: np.random.Generator, paint: Colour) -> Built:
-    length, width, height = float(rng.uniform(6.0, 7.2)), float(rng.uniform(2.1, 2.35)), float(rng.uniform(2.8, 3.2))
+    length, width, height = (
+        float(rng.uniform(6.0, 7.2)),
+        float(rng.uniform(2.1, 2.35)),
+        float(rng.uniform(2.8, 3.2)),
+    )
     cargo = [(232, 232, 228), (210, 214, 216), (90, 120, 170), (190, 60, 50), (70, 120, 90)][int(rng.integers(5))]
     f, half, radius = length / 2, width / 2, 0.44
     cab = f - float(rng.uniform(1.7, 1.95))
@@ -244,7 +259,10 @@ def _truck(rng: np.random.Generator, paint: Colour) -> Built:
         low, high = height * 0.55, height * 0.75
         box_marks[s] = [
             (_quad((cab - 0.1, low, side), (cab - 0.1, high, side), (-f, high, side), (-f, low, side)), stripe),
-            (_quad((cab - 0.05, 0.72, side), (cab - 0.05, 0.8, side), (-f, 0.8, side), (-f, 0.72, side)), (60, 60, 62)),
+            (
+                _quad((cab - 0.05, 0.72, side), (cab - 0.05, 0.8, side), (-f, 0.8, side), (-f, 0.72, side)),
+                (60, 60, 62),
+            ),
         ]
     chassis_marks = {s: _wheels((-f + 1.1,), s * (half * 0.93 + 0.006), radius) for s in (1.0, -1.0)}
     front = _bands(f + 0.012, half * 0.97, [(1.35, cab_top - 0.15, 0.88, _GLASS), (0.75, 1.1, 0.5, (36, 38, 40)),

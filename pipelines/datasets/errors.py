@@ -1,0 +1,41 @@
+"""What can go wrong with data.
+
+DatasetError
+├── UnreadableSource    a source that is not what its format says: no data.yaml, broken JSON, no frames
+├── InvalidData         pictures or labels that the validation refused; carries the report
+├── BrokenDataset       a prepared data set that is incomplete or was altered since
+└── StoreError          an object that the store does not hold, or holds altered
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.datasets.validation import ValidationReport
+
+__all__ = ["BrokenDataset", "DatasetError", "InvalidData", "StoreError", "UnreadableSource"]
+
+
+class DatasetError(Exception):
+    """The root: whoever prepares or reads data can catch everything with it."""
+
+
+class UnreadableSource(DatasetError, ValueError):
+    """A source that is not what its format says."""
+
+
+class InvalidData(DatasetError, ValueError):
+    """Pictures or labels that the validation refused; `report` says which and why."""
+
+    def __init__(self, message: str, report: ValidationReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class BrokenDataset(DatasetError, ValueError):
+    """A prepared data set that is incomplete, or whose files are not those of its manifest."""
+
+
+class StoreError(DatasetError, OSError):
+    """An object that the store does not hold, or holds altered."""
