@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Segment",
     "first_self_crossing",
     "inside",
     "polygon_area",
     "polygon_depth",
     "segment_polygon_span",
-    "side",
 ]
 
 _Point = tuple[float, float]
 
 
-def side(start: _Point, end: _Point, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Signed distance of points (N, 2) from the infinite line, in pixels.
-
-    Positive on the right-hand side of the vector from `start` to `end` as seen on the screen.
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A directed segment.
 
     Examples
     --------
-    >>> side((0, 10), (100, 10), np.array([[50.0, 12.0], [50.0, 7.0]]))  # below, above
+    >>> line = Segment((0, 10), (100, 10))
+    >>> line.side(np.array([[50.0, 12.0], [50.0, 7.0]]))  # below, above
     array([ 2., -3.])
+    >>> line.spans(50, 10), line.spans(101, 10)
+    (True, False)
     """
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = float(np.hypot(dx, dy))
-    distances = (dx * (points[:, 1] - start[1]) - dy * (points[:, 0] - start[0])) / length
-    return np.asarray(distances, np.float64)
+
+    start: _Point
+    end: _Point
+
+    def side(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Signed distance of points (N, 2) from the infinite line, in pixels.
+
+        Positive on the right-hand side of the vector from `start` to `end` as seen on the screen.
+        """
+        dx, dy = self.end[0] - self.start[0], self.end[1] - self.start[1]
+        distances = (dx * (points[:, 1] - self.start[1]) - dy * (points[:, 0] - self.start[0])) / np.hypot(dx, dy)
+        return np.asarray(distances, np.float64)
+
+    def spans(self, x: float, y: float) -> bool:
+        """Whether a point's foot on the line lies between the ends, both included."""
+        dx, dy = self.end[0] - self.start[0], self.end[1] - self.start[1]
+        along = dx * (x - self.start[0]) + dy * (y - self.start[1])
+        # a path through the very end belongs to the segment, whatever the last bit of rounding says
+        slack = 1e-9 * (dx * dx + dy * dy)
+        return bool(-slack <= along <= dx * dx + dy * dy + slack)
 
 
 def polygon_area(corners: Sequence[_Point]) -> float:

@@ -23,7 +23,7 @@ import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -231,7 +231,7 @@ class Scene(_Part):
 
     def to_dict(self) -> dict[str, Any]:
         """The scene with the keys of the file, ready for JSON or YAML; defaults are left out."""
-        return cast("dict[str, Any]", self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
     @property
     def in_pixels(self) -> bool:

@@ -1,0 +1,203 @@
+"""One track at one line: when its path counts as a crossing.
+
+The anchor's path is held against the segment. A side is confirmed once the anchor lies further from the line than
+a margin that is relative to the object's size; a crossing counts when the side that is confirmed changes and the
+path between went through the segment. So jitter at the line never counts, a jump over it does, and however slowly
+or quickly an object crosses, it counts once for each way.
+
+Two ends of a path need judgement. A detector sees an object late, or loses it early: where the path, followed for
+a moment beyond its ends, meets the segment, the object crossed it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import hypot
+
+from camera_counting.counting.events import Observation
+from camera_counting.geometry import Segment
+
+__all__ = ["Crossing", "LineWalk"]
+
+# The margin of a confirmed side, relative to the object's size, and its least width in pixels.
+MARGIN = 0.12
+LEAST_MARGIN = 1.0
+# For how long a path is followed beyond its ends; longer where the frame's border cuts the object.
+_BEYOND_SECONDS = 0.25
+_BEYOND_SECONDS_AT_BORDER = 0.5
+# The ends of a path over which its speed is taken.
+_SPEED_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A path met the segment: towards +1 (the right-hand side, in) or -1 (out).
+
+    `guessed` crossings lie beyond the ends of the path that was seen.
+    """
+
+    direction: int
+    x: float
+    y: float
+    seconds: float
+    frame: int
+    size: float
+    guessed: bool = False
+
+
+_NOWHERE = Observation(0.0, 0.0, 0.0, 0.0, 0)
+
+
+class LineWalk:
+    """The path of one track as seen from one line."""
+
+    __slots__ = (
+        "_born",
+        "_flips",
+        "_last",
+        "_net",
+        "_pending",
+        "_recent",
+        "_side",
+        "_since_flip",
+        "_start",
+        "segment",
+    )
+
+    def __init__(self, segment: Segment, *, at_start: bool) -> None:
+        self.segment = segment
+        # a track that was there on the first frame came from nowhere
+        self._start = at_start
+        self._side = 0
+        self._born: tuple[Observation, float] = (_NOWHERE, 0.0)
+        self._last: tuple[Observation, float] | None = None
+        self._recent: deque[tuple[Observation, float]] = deque(maxlen=60)
+        self._net = 0
+        self._flips = 0
+        self._since_flip = 0
+        self._pending: Crossing | None = None
+
+    def step(self, seen: Observation, distance: float) -> Crossing | None:
+        """Follow the path to where the track is seen now, `distance` pixels to the right-hand side of the line."""
+        if not self._recent:
+            self._born = (seen, distance)
+        self._recent.append((seen, distance))
+        while len(self._recent) > 3 and seen.seconds - self._recent[1][0].seconds > _SPEED_SECONDS:
+            self._recent.popleft()
+        if distance == 0:
+            # exactly on the line is on neither side: the next point decides
+            self._since_flip += 1
+            return None
+        self._meet(seen, distance)
+        self._last = (seen, distance)
+        margin = max(MARGIN * seen.size, LEAST_MARGIN)
+        if abs(distance) < margin:
+            return None
+        return self._settle(seen, 1 if distance > 0 else -1)
+
+    def end(self) -> Crossing | None:
+        """The track will not be seen again: what its last steps say."""
+        if self._last is None:
+            return None
+        seen, distance = self._last
+        raw = 1 if distance > 0 else -1
+        if self._pending is not None and self._net == raw and raw != self._side:
+            # beyond the line, but not by the margin
+            steady = self._flips == 1 and (self._since_flip >= 2 or seen.at_border)
+            if steady and (self._side != 0 or self._passed_at_birth()):
+                return self._pending
+            return None
+        speed = self._speed(last=True)
+        if self._side != raw or speed * raw >= 0:
+            return None
+        reach = _BEYOND_SECONDS_AT_BORDER if seen.at_border else _BEYOND_SECONDS
+        return self._beyond(self._last, abs(distance / speed), reach, -raw, last=True)
+
+    def _meet(self, seen: Observation, distance: float) -> None:
+        """Note whether the step from the last point led through the segment."""
+        self._since_flip += 1
+        if self._last is None:
+            return
+        before, was = self._last
+        if (was > 0) == (distance > 0):
+            return
+        self._flips += 1
+        self._since_flip = 1
+        part = abs(was) / (abs(was) + abs(distance))
+        x, y = before.x + part * (seen.x - before.x), before.y + part * (seen.y - before.y)
+        if not self.segment.spans(x, y):
+            return
+        direction = 1 if distance > 0 else -1
+        self._net += direction
+        seconds = before.seconds + part * (seen.seconds - before.seconds)
+        self._pending = Crossing(direction, x, y, seconds, seen.frame, seen.size)
+
+    def _settle(self, seen: Observation, raw: int) -> Crossing | None:
+        """The side is certain now: a crossing, if it is another one than before."""
+        found = None
+        if self._pending is not None and self._net == raw and raw != self._side:
+            if self._side != 0 or self._passed_at_birth():
+                found = self._pending
+        elif self._side == 0 and self._flips == 0:
+            found = self._before_birth(raw)
+            if found is None and not self._moved():
+                return None  # too early to tell whence it came
+        self._side = raw
+        self._net = 0
+        self._flips = 0
+        self._since_flip = 0
+        self._pending = None
+        return found
+
+    def _passed_at_birth(self) -> bool:
+        # first seen closer to the line than the margin: it crossed if it went through without wavering
+        return self._flips == 1
+
+    def _moved(self) -> bool:
+        first, now = self._born[0], self._recent[-1][0]
+        return hypot(now.x - first.x, now.y - first.y) >= 0.3 * now.size or now.seconds - first.seconds > 1.0
+
+    def _before_birth(self, raw: int) -> Crossing | None:
+        """The crossing of an object that was first seen just beyond the line, on its way from there."""
+        if self._start or not self._moved():
+            return None
+        seen, distance = self._born
+        speed = self._speed(last=False)
+        if speed * raw <= 0:
+            return None
+        reach = _BEYOND_SECONDS_AT_BORDER if seen.at_border else _BEYOND_SECONDS
+        return self._beyond(self._born, abs(distance / speed), reach, raw, last=False)
+
+    def _beyond(
+        self, end: tuple[Observation, float], seconds: float, reach: float, direction: int, *, last: bool
+    ) -> Crossing | None:
+        if seconds > reach:
+            return None
+        seen, distance = end
+        if abs(distance) > 0.5 * seen.size:
+            return None
+        vx, vy = self._velocity(last=last)
+        sign = 1.0 if last else -1.0
+        x, y = seen.x + sign * vx * seconds, seen.y + sign * vy * seconds
+        if not self.segment.spans(x, y):
+            return None
+        return Crossing(direction, x, y, seen.seconds + sign * seconds, seen.frame, seen.size, guessed=True)
+
+    def _velocity(self, *, last: bool) -> tuple[float, float]:
+        a, b = self._ends(last=last)
+        dt = b[0].seconds - a[0].seconds
+        return ((b[0].x - a[0].x) / dt, (b[0].y - a[0].y) / dt) if dt > 0 else (0.0, 0.0)
+
+    def _speed(self, *, last: bool) -> float:
+        """Pixels a second across the line, 0 where the path is too short to tell."""
+        a, b = self._ends(last=last)
+        dt = b[0].seconds - a[0].seconds
+        across = b[1] - a[1]
+        # less than the margin may be jitter
+        if dt <= 0 or abs(across) < max(MARGIN * b[0].size, LEAST_MARGIN):
+            return 0.0
+        return across / dt
+
+    def _ends(self, *, last: bool) -> tuple[tuple[Observation, float], tuple[Observation, float]]:
+        return (self._recent[0], self._recent[-1]) if last else (self._born, self._recent[-1])

@@ -1,0 +1,288 @@
+"""The road from frames to counts: detect, track, count, with detection running ahead of the rest."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from camera_counting.counting.camera import FAINT, CameraCount
+from camera_counting.counting.events import Event
+from camera_counting.counting.result import SceneCount
+from camera_counting.detections import Detections
+from camera_counting.errors import SourceError
+from camera_counting.scene import Scene
+from camera_counting.tracking import Tracker, Tracks
+from camera_counting.video.base import Frame, VideoSource
+
+__all__ = ["Detect", "FrameCount", "VideoCount", "count_detections", "count_frames", "count_video"]
+
+Detect = Callable[[Sequence[npt.NDArray[np.uint8]], float | None], list[Detections]]
+
+_BATCH = 4
+_BATCH_PIXELS = 8 << 20
+_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameCount:
+    """What is known after one frame.
+
+    Parameters
+    ----------
+    frame : Frame
+    tracks : Tracks
+        Seen in this frame, in pixels of the first frame.
+    events : list of Event
+        That became certain with this frame; with the last one, those that its end makes certain, too.
+    camera : CameraCount
+        Tracker and counter of this camera.
+    """
+
+    frame: Frame
+    tracks: Tracks
+    events: list[Event]
+    camera: CameraCount
+
+    @property
+    def counts(self) -> SceneCount:
+        """The counts until now: ask before the next frame is taken."""
+        return self.camera.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoCount:
+    """The count of a whole clip.
+
+    Parameters
+    ----------
+    source : str
+    frames : int
+        How many were counted.
+    seconds : float
+        How long they last.
+    fps : float or None
+        Frames per second.
+    counts : SceneCount
+    events : list of Event
+        All of them, in the order of time.
+    warnings : list of str
+        What could not be read.
+    """
+
+    source: str
+    frames: int
+    seconds: float
+    fps: float | None
+    counts: SceneCount
+    events: list[Event] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of ``camera-counting count``: schemas/count.schema.json."""
+        fps = None if self.fps is None else round(self.fps, 3)
+        told: dict[str, Any] = {
+            "source": self.source,
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "fps": fps,
+            **self.counts.to_dict(),
+        }
+        if self.warnings:
+            told["warnings"] = self.warnings
+        return told
+
+
+def count_frames(
+    frames: Iterable[Frame],
+    detect: Detect,
+    names: Sequence[str],
+    scene: Scene | None = None,
+    *,
+    confidence: float = 0.25,
+    classes: Iterable[str] | None = None,
+    tracker: Tracker | None = None,
+    batch: int | None = None,
+) -> Iterator[FrameCount]:
+    """Count frame by frame.
+
+    Detection runs in threads of its own, ahead of tracking and counting, while the source decodes in its own: the
+    three never wait for each other longer than the slowest takes.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        In the order of time.
+    detect : callable
+        A thread-safe `Detector.detect`.
+    names : sequence of str
+        The detector's classes.
+    scene : Scene, optional
+        In any units; fitted to the size of the first frame.
+    confidence : float
+        A detection of this score begins a track; fainter ones (down to 0.4 of it) only continue one.
+    classes : iterable of str, optional
+        Count only these.
+    tracker : Tracker, optional
+        Instead of a new `MotionTracker`.
+    batch : int, optional
+        Frames that are detected together; 1 keeps the delay of a live camera small. By default 4, fewer if large.
+
+    Raises
+    ------
+    SceneError
+        Where the scene does not fit the frames or the classes.
+    """
+    names = tuple(names)
+    if scene is not None:
+        scene.check_classes(names)
+    camera: CameraCount | None = None
+    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="camera-counting-detect") as pool:
+        ahead = _detected_ahead(pool, frames, detect, FAINT * confidence, batch)
+        upcoming = next(ahead, None)
+        while upcoming is not None:
+            frame, detections = upcoming
+            upcoming = next(ahead, None)
+            height, width = frame.image.shape[:2]
+            if camera is None:
+                camera = CameraCount(
+                    names, scene, (width, height), confidence=confidence, classes=classes, tracker=tracker
+                )
+            tracks, events = camera.step(detections, frame.seconds, frame.index, (width, height))
+            if upcoming is None:
+                events = [*events, *camera.finish()]
+            yield FrameCount(frame, tracks, events, camera)
+
+
+def count_video(
+    source: VideoSource,
+    detect: Detect,
+    names: Sequence[str],
+    scene: Scene | None = None,
+    *,
+    on_frame: Callable[[FrameCount], None] | None = None,
+    **settings: Any,
+) -> VideoCount:
+    """Count a whole source; `settings` as for `count_frames`, `on_frame` is called after each frame.
+
+    Raises
+    ------
+    SourceError
+        Where nothing can be read.
+    SceneError
+        Where the scene does not fit the frames or the classes.
+    """
+    events: list[Event] = []
+    counts: SceneCount | None = None
+    number, end = 0, 0.0
+    with source:
+        for counted in count_frames(source, detect, names, scene, **settings):
+            number, end = number + 1, counted.frame.seconds
+            events += counted.events
+            if on_frame is not None:
+                on_frame(counted)
+            camera = counted.camera
+        if number == 0:
+            raise SourceError(f"{source.name}: not one frame could be read")
+        counts = camera.result()
+    return VideoCount(
+        source=source.name,
+        frames=number,
+        seconds=_length(number, end, source.fps),
+        fps=source.fps,
+        counts=counts,
+        events=sorted(events, key=lambda event: event.seconds),
+        warnings=list(source.problems),
+    )
+
+
+def count_detections(
+    detections: Iterable[tuple[float, Detections]],
+    names: Sequence[str],
+    scene: Scene,
+    size: tuple[int, int],
+    *,
+    confidence: float = 0.25,
+    classes: Iterable[str] | None = None,
+    tracker: Tracker | None = None,
+    source: str = "detections",
+) -> VideoCount:
+    """Count recorded detections, without a video.
+
+    Parameters
+    ----------
+    detections : iterable of (float, Detections)
+        For every frame, those without a detection too: its time in seconds and what was seen.
+    names : sequence of str
+        The detector's classes.
+    scene : Scene
+    size : (width, height)
+        Of the frames in which the detections were made, in pixels.
+    confidence, classes, tracker
+        As for `count_frames`.
+
+    Examples
+    --------
+    >>> gate = Scene.from_dict({"lines": [{"name": "gate", "from": [0, 100], "to": [200, 100]}]})
+    >>> boxes = [[80, 30 + 4 * i, 100, 70 + 4 * i] for i in range(20)]
+    >>> seen = [(i / 10, Detections.of(box, [0.9], [0], ["car"])) for i, box in enumerate(boxes)]
+    >>> count_detections(seen, ["car"], gate, (200, 200)).counts.lines["gate"].into
+    1
+    """
+    camera = CameraCount(names, scene, size, confidence=confidence, classes=classes, tracker=tracker)
+    events: list[Event] = []
+    number, end = 0, 0.0
+    for index, (seconds, seen) in enumerate(detections):
+        events += camera.step(seen, seconds, index)[1]
+        number, end = index + 1, seconds
+    events += camera.finish()
+    return VideoCount(
+        source=source,
+        frames=number,
+        seconds=_length(number, end, None),
+        fps=(number - 1) / end if end > 0 else None,
+        counts=camera.result(),
+        events=sorted(events, key=lambda event: event.seconds),
+    )
+
+
+def _length(number: int, end: float, fps: float | None) -> float:
+    step = 1 / fps if fps else end / (number - 1) if number > 1 else 0.0
+    return end + step
+
+
+def _detected_ahead(
+    pool: ThreadPoolExecutor, frames: Iterable[Frame], detect: Detect, faint: float, batch: int | None
+) -> Iterator[tuple[Frame, Detections]]:
+    """Frames with their detections, in order, while the next batches are being detected."""
+    waiting: deque[tuple[list[Frame], Future[list[Detections]]]] = deque()
+    stream = iter(frames)
+    try:
+        while True:
+            while len(waiting) < _IN_FLIGHT:
+                group = _group(stream, batch)
+                if not group:
+                    break
+                waiting.append((group, pool.submit(detect, [frame.image for frame in group], faint)))
+            if not waiting:
+                return
+            group, future = waiting.popleft()
+            yield from zip(group, future.result(), strict=True)
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _group(stream: Iterator[Frame], batch: int | None) -> list[Frame]:
+    first = next(stream, None)
+    if first is None:
+        return []
+    pixels = max(first.image.shape[0] * first.image.shape[1], 1)
+    number = batch if batch is not None else max(1, min(_BATCH, _BATCH_PIXELS // pixels))
+    return [first, *islice(stream, number - 1)]

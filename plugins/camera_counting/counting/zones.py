@@ -1,0 +1,147 @@
+"""One track at one zone: when it came in, when it left, and how long it stayed.
+
+As at a line, a side is only left for good when the anchor is beyond the border by a margin relative to the
+object's size, so that jitter at the border makes nobody come and go. A path that leads through the zone between
+two frames entered it and left it, with the time it spent inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from camera_counting.counting.crossing import LEAST_MARGIN, MARGIN
+from camera_counting.counting.events import Observation
+from camera_counting.geometry import polygon_area, polygon_depth, segment_polygon_span
+
+__all__ = ["Area", "Passage", "ZoneStay"]
+
+
+class Area:
+    """A zone's polygon with what is worth computing once."""
+
+    def __init__(self, corners: tuple[tuple[float, float], ...]) -> None:
+        self.polygon: npt.NDArray[np.float64] = np.asarray(corners, np.float64)
+        around = np.hypot(*(np.roll(self.polygon, -1, axis=0) - self.polygon).T).sum()
+        # area / circumference is half the width of a long zone: no margin may be wider than the zone is deep
+        self.widest_margin = 0.5 * polygon_area(corners) / float(around)
+        self._low, self._high = self.polygon.min(0), self.polygon.max(0)
+
+    def margin(self, size: float) -> float:
+        """By how much an object of this size must be beyond the border."""
+        return float(min(max(MARGIN * size, LEAST_MARGIN), self.widest_margin))
+
+    def depth(self, seen: Observation) -> float:
+        """Distance from the border: positive inside, negative outside."""
+        return polygon_depth(self.polygon, seen.x, seen.y)
+
+    def span(self, before: Observation, seen: Observation) -> tuple[float, float] | None:
+        """Where the step from `before` to `seen` meets the border first and last, as parts of the way."""
+        low, high = self._low, self._high
+        if max(before.x, seen.x) < low[0] or min(before.x, seen.x) > high[0]:
+            return None
+        if max(before.y, seen.y) < low[1] or min(before.y, seen.y) > high[1]:
+            return None
+        return segment_polygon_span(self.polygon, (before.x, before.y), (seen.x, seen.y))
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A track came in (`entered`) or left.
+
+    `counted` is False for one that was there from the very start; `stay` is how long one that left was inside.
+    """
+
+    entered: bool
+    x: float
+    y: float
+    seconds: float
+    frame: int
+    counted: bool = True
+    stay: float = 0.0
+
+
+class ZoneStay:
+    """The path of one track as seen from one zone."""
+
+    __slots__ = ("_at_start", "_inside", "_last", "_way", "area", "since")
+
+    def __init__(self, area: Area, *, at_start: bool) -> None:
+        self.area = area
+        self.since: float | None = None
+        self._at_start = at_start
+        self._inside: bool | None = None
+        self._last: tuple[Observation, bool] | None = None
+        self._way: Passage | None = None
+
+    @property
+    def last_seconds(self) -> float:
+        """When the track was seen last."""
+        return self._last[0].seconds if self._last is not None else 0.0
+
+    def step(self, seen: Observation) -> list[Passage]:
+        """Follow the path to where the track is seen now."""
+        depth = self.area.depth(seen)
+        now = depth > 0
+        found: list[Passage] = []
+        if self._last is None:
+            self._inside = now
+            if now:
+                self.since = seen.seconds
+                found = [Passage(True, seen.x, seen.y, seen.seconds, seen.frame, counted=not self._at_start)]
+        else:
+            before, was = self._last
+            if now != was:
+                self._way = self._border(before, seen, entered=now)
+            elif not now and not self._inside:
+                found = self._through(before, seen)
+            if self._way is not None and now != self._inside and abs(depth) >= self.area.margin(seen.size):
+                found = [self._with_stay(self._way)]
+                self._inside = now
+                self.since = self._way.seconds if now else None
+                self._way = None
+            elif now == self._inside and abs(depth) >= self.area.margin(seen.size):
+                self._way = None
+        self._last = (seen, now)
+        return found
+
+    def end(self) -> Passage | None:
+        """The track will not be seen again: if it was inside, it left where it was seen last."""
+        if self._last is None or self.since is None:
+            return None
+        seen = self._last[0]
+        way = self._way if self._way is not None and not self._way.entered else None
+        return self._with_stay(way or Passage(False, seen.x, seen.y, seen.seconds, seen.frame))
+
+    def _with_stay(self, way: Passage) -> Passage:
+        if way.entered or self.since is None:
+            return way
+        return replace(way, stay=max(way.seconds - self.since, 0.0))
+
+    def _border(self, before: Observation, seen: Observation, *, entered: bool) -> Passage:
+        span = self.area.span(before, seen) or (0.5, 0.5)
+        return _on_the_way(before, seen, span[0] if entered else span[1], entered=entered)
+
+    def _through(self, before: Observation, seen: Observation) -> list[Passage]:
+        span = self.area.span(before, seen)
+        if span is None:
+            return []
+        length = float(np.hypot(seen.x - before.x, seen.y - before.y))
+        # cutting a corner by less than the margin may be jitter
+        if (span[1] - span[0]) * length < self.area.margin(seen.size):
+            return []
+        came = _on_the_way(before, seen, span[0], entered=True)
+        left = _on_the_way(before, seen, span[1], entered=False)
+        return [came, replace(left, stay=left.seconds - came.seconds)]
+
+
+def _on_the_way(before: Observation, seen: Observation, part: float, *, entered: bool) -> Passage:
+    return Passage(
+        entered,
+        before.x + part * (seen.x - before.x),
+        before.y + part * (seen.y - before.y),
+        before.seconds + part * (seen.seconds - before.seconds),
+        seen.frame,
+    )

@@ -1,0 +1,231 @@
+"""The tracker that counts: two-stage association on Kalman-filtered boxes, with real time between frames.
+
+The association by high and then low scores follows Y. Zhang et al.: ByteTrack (ECCV 2022). Differences: every
+interval is in seconds, gates are the filters' own uncertainty, a track's class is voted over its life, and
+whatever is the same object under two classes is one track.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from camera_counting.detections import Detections
+from camera_counting.tracking.association import assign, overlaps, without_duplicates
+from camera_counting.tracking.base import Tracker, Tracks
+from camera_counting.tracking.motion import Motion, box_scale, corners_to_centre
+
+__all__ = ["MotionTracker", "TrackerSettings"]
+
+_Array = npt.NDArray[np.float64]
+_Rows = npt.NDArray[np.intp]
+
+# 99.9 % of a chi-square variable with four degrees of freedom lies below.
+_GATE = 18.5
+
+
+class TrackerSettings(BaseModel):
+    """What the tracker goes by: one set for every clip; nothing here is meant to be tuned per clip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    confidence: float = Field(
+        default=0.25, ge=0, le=1, description="A detection of at least this score begins a track."
+    )
+    low: float = Field(
+        default=0.1, ge=0, le=1, description="A detection of at least this score continues a track."
+    )
+    lost_seconds: float = Field(default=2.0, gt=0, description="How long a track out of sight is waited for.")
+    evidence: float = Field(
+        default=1.0, gt=0, description="Sum of scores, over two frames at least, that makes a track an object."
+    )
+    duplicate_overlap: float = Field(
+        default=0.8, gt=0, le=1, description="Boxes that overlap by more are one object, whatever their classes."
+    )
+
+
+class MotionTracker(Tracker):
+    """Tracks objects by their motion.
+
+    Parameters
+    ----------
+    settings : TrackerSettings, optional
+
+    Examples
+    --------
+    >>> tracker = MotionTracker()
+    >>> for i in range(4):
+    ...     seen = Detections.of([[10 + 5 * i, 20, 50 + 5 * i, 90]], [0.9], [0], ["person"])
+    ...     tracks = tracker.update(seen, seconds=i / 10)
+    >>> tracks.ids.tolist(), tracks.confirmed.tolist()
+    ([1], [True])
+    """
+
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self._seconds: float | None = None
+        self._interval = 0.0
+        self._names: tuple[str, ...] = ()
+        self._next_id = 1
+        self._motion = Motion()
+        self._ids = np.zeros(0, np.int64)
+        self._seen = np.zeros(0)  # seconds at which each track was last seen
+        self._evidence = np.zeros(0)
+        self._hits = np.zeros(0, np.int64)
+        self._votes = np.zeros((0, 0))
+
+    def update(self, detections: Detections, seconds: float) -> Tracks:
+        """The tracks of one frame; see `Tracker.update`."""
+        if detections.names != self._names:
+            self._meet_names(detections.names)
+        settings = self.settings
+        detections = detections.at_least(min(settings.low, settings.confidence))
+        detections = detections.take(
+            without_duplicates(detections.boxes, detections.scores, settings.duplicate_overlap)
+        )
+        self._advance(seconds)
+        measured = corners_to_centre(detections.boxes)
+        high = np.flatnonzero(detections.scores >= settings.confidence)
+        low = np.flatnonzero(detections.scores < settings.confidence)
+
+        track_of = np.full(len(detections), -1, np.intp)
+        self._associate(detections, measured, track_of, high, np.arange(len(self._ids)), seconds)
+        # a faint detection only continues what was in sight a moment ago
+        moment = max(0.5, 2.5 * self._interval)
+        taken = np.isin(np.arange(len(self._ids)), track_of)
+        recent = np.flatnonzero(~taken & (seconds - self._seen <= moment))
+        self._associate(detections, measured, track_of, low, recent, seconds, least_overlap=0.2)
+
+        self._correct(detections, measured, track_of, seconds)
+        self._begin(detections, measured, track_of, high, seconds)
+        ended = self._forget(track_of, seconds)
+        return self._seen_now(detections, track_of, seconds, ended)
+
+    def finish(self) -> Tracks:
+        """End all tracks; see `Tracker.finish`."""
+        ended = tuple(self._ids.tolist())
+        self._drop(np.zeros(len(self._ids), bool))
+        none = Detections.none(self._names)
+        return self._seen_now(none, np.zeros(0, np.intp), self._seconds or 0.0, ended)
+
+    def _meet_names(self, names: tuple[str, ...]) -> None:
+        # another model may know other classes: votes follow the names, so that tracks outlive a change of model
+        votes = np.zeros((len(self._ids), len(names)))
+        for i, name in enumerate(self._names):
+            if name in names:
+                votes[:, names.index(name)] = self._votes[:, i]
+        self._names, self._votes = names, votes
+
+    def _advance(self, seconds: float) -> None:
+        before = self._seconds
+        if before is None:
+            self._seconds = seconds
+            return
+        # a clock that stands still or jumps back tells nothing: the usual interval is the best guess
+        dt = seconds - before if seconds > before else self._interval
+        if seconds < before:
+            self._seen += seconds - before - dt
+        # the usual interval: one long pause must not make the tracker patient
+        self._interval = (
+            dt if self._interval == 0 else self._interval * min(max(dt / self._interval, 0.5), 1.5) ** 0.2
+        )
+        self._seconds = seconds
+        if len(self._motion):
+            unseen = self._seen < before - 1e-9
+            self._motion.predict(min(dt, self.settings.lost_seconds), unseen)
+
+    def _associate(
+        self,
+        detections: Detections,
+        measured: _Array,
+        track_of: _Rows,
+        candidates: _Rows,
+        tracks: _Rows,
+        seconds: float,
+        least_overlap: float = 0.0,
+    ) -> None:
+        """Write into `track_of` which of the `tracks` each of the `candidates` continues."""
+        if not len(candidates) or not len(tracks):
+            return
+        spread = self._motion.spread(tracks)
+        residual = measured[candidates][None] - self._motion.mean[tracks][:, None]
+        distance = (residual**2 / spread[:, None]).sum(2)
+        overlap = overlaps(self._motion.boxes()[tracks], detections.boxes[candidates])
+        scale = box_scale(self._motion.mean[tracks])[:, None]
+        vagueness = 0.5 * np.log(spread / scale**2).sum(1)[:, None]
+        votes = self._votes[tracks]
+        share = votes[:, detections.class_ids[candidates]] / np.maximum(votes.sum(1, keepdims=True), 1e-9)
+        cost = 0.5 * np.minimum(distance, 2 * _GATE) + vagueness + 2.0 * (1 - share) - 2.0 * overlap
+        # a box that changes its shape leaves the gate, but not its place
+        allowed = (distance < _GATE) | (overlap > 0.3)
+        ratio = measured[candidates][None, :, 2:] / self._motion.mean[tracks][:, None, 2:]
+        allowed &= ((ratio > 0.4) & (ratio < 2.5)).all(2)
+        allowed &= overlap >= least_overlap
+        rows, columns = assign(cost, allowed)
+        track_of[candidates[columns]] = tracks[rows]
+
+    def _correct(self, detections: Detections, measured: _Array, track_of: _Rows, seconds: float) -> None:
+        seen = np.flatnonzero(track_of >= 0)
+        rows = track_of[seen]
+        scores = detections.scores[seen].astype(np.float64)
+        trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
+        self._motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
+        self._seen[rows] = seconds
+        self._hits[rows] += 1
+        self._evidence[rows] += scores
+        np.add.at(self._votes, (rows, detections.class_ids[seen]), scores**2)
+
+    def _begin(
+        self, detections: Detections, measured: _Array, track_of: _Rows, high: _Rows, seconds: float
+    ) -> None:
+        new = high[track_of[high] < 0]
+        if not len(new):
+            return
+        first = len(self._ids)
+        scores = detections.scores[new].astype(np.float64)
+        track_of[new] = np.arange(first, first + len(new))
+        self._motion.add(measured[new])
+        self._ids = np.concatenate([self._ids, np.arange(self._next_id, self._next_id + len(new))])
+        self._next_id += len(new)
+        self._seen = np.concatenate([self._seen, np.full(len(new), seconds)])
+        self._hits = np.concatenate([self._hits, np.ones(len(new), np.int64)])
+        self._evidence = np.concatenate([self._evidence, scores])
+        votes = np.zeros((len(new), len(self._names)))
+        votes[np.arange(len(new)), detections.class_ids[new]] = scores**2
+        self._votes = np.concatenate([self._votes, votes])
+
+    def _confirmed(self) -> npt.NDArray[np.bool_]:
+        return (self._hits >= 2) & (self._evidence >= self.settings.evidence)
+
+    def _forget(self, track_of: _Rows, seconds: float) -> tuple[int, ...]:
+        short = max(0.3, 2.5 * self._interval)
+        patience = np.where(self._confirmed(), max(self.settings.lost_seconds, short), short)
+        keep = seconds - self._seen <= patience
+        if keep.all():
+            return ()
+        ended = tuple(self._ids[~keep].tolist())
+        moved = np.cumsum(keep) - 1
+        seen = track_of >= 0
+        track_of[seen] = moved[track_of[seen]]
+        self._drop(keep)
+        return ended
+
+    def _drop(self, keep: npt.NDArray[np.bool_]) -> None:
+        self._motion.keep(keep)
+        for name in ("_ids", "_seen", "_hits", "_evidence", "_votes"):
+            setattr(self, name, getattr(self, name)[keep])
+
+    def _seen_now(self, detections: Detections, track_of: _Rows, seconds: float, ended: tuple[int, ...]) -> Tracks:
+        seen = np.flatnonzero(track_of >= 0)
+        rows = track_of[seen]
+        return Tracks(
+            seconds=seconds,
+            ids=self._ids[rows],
+            boxes=detections.boxes[seen],
+            scores=detections.scores[seen],
+            class_ids=self._votes[rows].argmax(1) if len(rows) else np.zeros(0, np.int64),
+            confirmed=self._confirmed()[rows],
+            ended=ended,
+            names=self._names,
+        )

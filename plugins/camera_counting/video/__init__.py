@@ -1,0 +1,21 @@
+"""Video: frames with timestamps from files and folders of pictures, and the writer of annotated clips.
+
+`VideoSource` is the seam; `open_source` finds the one that fits a path.
+"""
+
+from camera_counting.video.base import Frame, VideoSource
+from camera_counting.video.file import VideoFile
+from camera_counting.video.folder import PICTURES, PictureFolder, natural_order
+from camera_counting.video.open import open_source
+from camera_counting.video.writer import ClipWriter
+
+__all__ = [
+    "PICTURES",
+    "ClipWriter",
+    "Frame",
+    "PictureFolder",
+    "VideoFile",
+    "VideoSource",
+    "natural_order",
+    "open_source",
+]

@@ -1,0 +1,41 @@
+"""Which source fits a path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from camera_counting.errors import SourceError
+from camera_counting.video.base import VideoSource
+from camera_counting.video.file import VideoFile
+from camera_counting.video.folder import PICTURES, PictureFolder
+
+__all__ = ["open_source"]
+
+
+def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -> VideoSource:
+    """Open a video file, a folder of pictures or a single picture.
+
+    Parameters
+    ----------
+    source : str, Path or VideoSource
+        What is open already is given back as it is.
+    fps : float, optional
+        Rate of a folder's pictures, 1 where it is not given; a clip tells its own times.
+
+    Raises
+    ------
+    SourceError
+        Where nothing can be read; the sentence says why.
+    """
+    if isinstance(source, VideoSource):
+        return source
+    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
+        scheme = source.split("://", 1)[0]
+        raise SourceError(
+            f"expected a file or a folder, got an address ({scheme}://): live cameras cannot be opened yet"
+        )
+    path = Path(source)
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        return PictureFolder(path, fps or 1.0)
+    return VideoFile(path)
