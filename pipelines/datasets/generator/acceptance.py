@@ -15,18 +15,21 @@ from pipelines.datasets.generator.truth import cuboid_boxes, is_plain
 
 __all__ = ["accepted", "is_labelled"]
 
-_LEAST_VISIBLE, _LEAST_INSIDE = 0.25, 0.15
+_LEAST_VISIBLE, _LEAST_INSIDE, _LARGE = 0.25, 0.15, 0.02
 
 
-def is_labelled(seen: Seen) -> bool:
+def is_labelled(seen: Seen, picture_area: float) -> bool:
     """Whether something in the picture gets a box.
 
-    At least a quarter of its outline is not hidden by something nearer, at least 15 % of its full box lies in the
-    picture, and what lies in the picture is at least 8 pixels high and 4 wide. The box is the full extent, hidden
-    parts included, clipped to the picture: its bottom centre is where the thing stands, though a car hides its feet.
+    At least a quarter of its outline is not hidden by something nearer; at least 15 % of its full box lies in the
+    picture, or what does fills 2 % of it; and that is at least 8 pixels high and 4 wide. The box is the full
+    extent, hidden parts included, clipped to the picture: its bottom centre is where the thing stands, though a
+    car hides its feet.
     """
     x1, y1, x2, y2 = seen.box
-    return seen.visible >= _LEAST_VISIBLE and seen.inside >= _LEAST_INSIDE and y2 - y1 >= 8 and x2 - x1 >= 4
+    width, height = x2 - x1, y2 - y1
+    enough = seen.inside >= _LEAST_INSIDE or width * height >= _LARGE * picture_area
+    return seen.visible >= _LEAST_VISIBLE and enough and height >= 8 and width >= 4
 
 
 def _cover(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

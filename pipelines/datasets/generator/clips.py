@@ -184,7 +184,7 @@ def generate_clip(
     def pictures() -> Iterator[npt.NDArray[np.uint8]]:
         for number, (image, seen) in enumerate(plan.draw(), start=1):
             for one in seen:
-                if is_labelled(one):
+                if is_labelled(one, width * height):
                     x1, y1, x2, y2 = one.box
                     klass = classes.index(kinds[one.track]) + 1
                     rows.append(
@@ -203,7 +203,7 @@ def generate_clip(
     scene.write_text(yaml.safe_dump(scene_dict(plan), sort_keys=False), encoding="utf-8")
     truth = truth_dict(plan, classes)
     truth_file = folder / f"{name}.truth.json"
-    truth_file.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    truth_file.write_text(json.dumps(truth) + "\n", encoding="utf-8")
     return GeneratedClip(name, video, scene, mot, truth_file, truth, conditions.tags(), plan.place.name, time)
 
 

@@ -112,7 +112,7 @@ def generate_picture(
             shown.append(Shown(actor.track, sketch, float(x[0]), float(z[0])))
     image, seen = renderer.render(shown, rng)
     kinds = {actor.track: actor.kind for actor in actors}
-    kept = [s for s in seen if is_labelled(s)]
+    kept = [s for s in seen if is_labelled(s, width * height)]
     return GeneratedPicture(
         image,
         np.array([s.box for s in kept], np.float32).reshape(-1, 4),

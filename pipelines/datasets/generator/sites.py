@@ -110,23 +110,36 @@ def _relative(view: Projection, x: float, z: float) -> tuple[float, float]:
     return round(px / view.width, 4), round(py / view.height, 4)
 
 
+def _within(ends: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The part of a segment that lies in the picture."""
+    (x1, y1), (x2, y2) = ends
+    low, high = 0.0, 1.0
+    for start, step in ((x1, x2 - x1), (y1, y2 - y1)):
+        if abs(step) < 1e-9:
+            continue
+        near, far = sorted(((0 - start) / step, (1 - start) / step))
+        low, high = max(low, near), min(high, far)
+    return [(round(x1 + (x2 - x1) * t, 4), round(y1 + (y2 - y1) * t, 4)) for t in (low, high)]
+
+
 def site_lines(place: Site, width: int, height: int, classes: tuple[str, ...]) -> tuple[SiteLine, ...]:
     """The camera's counting lines, `road` for vehicles and `pavement` for people, across the ways.
 
     They are laid on the ground for the camera as it was mounted and then stay where they are on the picture, as
-    lines that somebody drew do when the camera is moved. They run from the far end to the near one, or from left to
-    right where the camera looks along the road.
+    lines that somebody drew do when the camera is moved. They run from the far end to the near one, or from left
+    to right where the camera looks along the road. Each ends well beyond its way, so that a box that is a few
+    pixels off still crosses it; the classes keep the two apart.
     """
     view = Projection(place.viewpoint, width, height)
     vehicles = tuple(name for name in classes if name != "person")
     lines = []
-    spans = [("road", place.kerb - 0.1, place.far_kerb + 0.15, vehicles)]
+    spans = [("road", place.kerb - 0.9, place.far_kerb + 1.0, vehicles)]
     if "person" in classes:
-        spans.append(("pavement", place.far_kerb + 0.2, place.facade + 0.1, ("person",)))
+        spans.append(("pavement", place.far_kerb - 1.2, place.facade + 1.2, ("person",)))
     for name, near, far, wanted in spans:
         if not wanted:
             continue
-        ends = [_relative(view, place.line_at, far), _relative(view, place.line_at, near)]
+        ends = _within([_relative(view, place.line_at, far), _relative(view, place.line_at, near)])
         if place.kind == "avenue":
             ends.sort()
         lines.append(SiteLine(name, ends[0], ends[1], wanted))
@@ -138,7 +151,7 @@ def site_zones(place: Site, width: int, height: int, classes: tuple[str, ...]) -
     if "person" not in classes:
         return ()
     view = Projection(place.viewpoint, width, height)
-    low, high = place.far_kerb + 0.1, place.facade
+    low, high = place.far_kerb - 0.6, place.facade + 0.6
     x1, x2 = place.line_at - 3.0, place.line_at + 3.0
     corners = [(x1, high), (x2, high), (x2, low), (x1, low)]
     return (SiteZone("waiting", tuple(_relative(view, x, z) for x, z in corners), ("person",)),)

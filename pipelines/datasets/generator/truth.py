@@ -170,8 +170,11 @@ def is_plain(actor: Actor, view: Projection, lines: Sequence[SiteLine], frames: 
         told = path_crossings(anchors, start, end)
         if [d for _, d, _ in told] != [c.direction for c in true if c.line == line.name]:
             return False
-        if any(not 0.05 < share < 0.95 for _, _, share in told):
-            return False
+        length = float(np.linalg.norm(end - start))
+        for index, _, share in told:
+            box = shown[round(index)]
+            if min(share, 1 - share) * length < 0.1 * float(box[3] - box[1]) + 2:
+                return False
         for edge in (0, -1):
             clear = 0.5 * float(min(shown[edge, 2] - shown[edge, 0], shown[edge, 3] - shown[edge, 1])) + 3
             if _distance(anchors[edge], start, end) < clear:

@@ -1,0 +1,111 @@
+"""A series of generated test clips: cameras in turn, clear days, each with something to count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipelines.datasets.generator import PRESETS, Conditions, generate_clip
+from pipelines.datasets.generator.clips import plan_clip
+from pipelines.datasets.records import Clip
+
+__all__ = ["ClipRecipe", "draw_clips", "eventful_seed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecipe:
+    """How many clips, of which cameras, how long and how busy.
+
+    Parameters
+    ----------
+    crossings : int
+        Fewest crossings of each clip.
+    every_line : bool
+        Whether each line of the clip must be crossed.
+    after : datetime, optional
+        The clips are of later days.
+    """
+
+    count: int
+    cameras: int
+    seconds: float
+    fps: float
+    width: int
+    height: int
+    seed: int
+    town: int
+    density: str
+    crossings: int
+    classes: tuple[str, ...]
+    after: datetime | None = None
+    every_line: bool = True
+
+
+def eventful_seed(recipe: ClipRecipe, camera: int, first: int, tries: int = 60) -> int:
+    """The first seed from `first` on whose clip has enough crossings; planning a clip draws nothing.
+
+    Raises
+    ------
+    ValueError
+        Where no clip of that length and density has so many.
+    """
+    for seed in range(first, first + tries):
+        plan = plan_clip(
+            camera,
+            seconds=recipe.seconds,
+            fps=recipe.fps,
+            width=recipe.width,
+            height=recipe.height,
+            seed=seed,
+            town=recipe.town,
+            density=PRESETS[recipe.density],
+            classes=recipe.classes,
+        )
+        crossed = {crossing.line for crossing in plan.crossings}
+        if len(plan.crossings) >= recipe.crossings and (not recipe.every_line or len(crossed) == len(plan.lines)):
+            return seed
+    raise ValueError(
+        f"expected a clip of {recipe.seconds} s at camera {camera} with {recipe.crossings} crossings, found none in "
+        f"{tries} tries: ask for longer or busier clips, or for fewer crossings"
+    )
+
+
+def draw_clips(recipe: ClipRecipe, folder: Path, on_frame: Callable[[], None] | None = None) -> tuple[Clip, ...]:
+    """Draw all clips of a recipe into a folder."""
+    after = recipe.after or datetime(2026, 3, 16, tzinfo=UTC)
+    start = datetime(after.year, after.month, after.day, 9, tzinfo=UTC) + timedelta(days=1)
+    clips = []
+    for number in range(recipe.count):
+        camera = number % recipe.cameras
+        seed = eventful_seed(recipe, camera, 1000 * (recipe.seed + 1) + 100 * number)
+        made = generate_clip(
+            folder,
+            f"cam-{camera}-{number}",
+            camera,
+            seconds=recipe.seconds,
+            fps=recipe.fps,
+            width=recipe.width,
+            height=recipe.height,
+            seed=seed,
+            town=recipe.town,
+            density=PRESETS[recipe.density],
+            conditions=Conditions(),
+            classes=recipe.classes,
+            time=start + timedelta(hours=number),
+            on_frame=None if on_frame is None else lambda done, total: on_frame(),
+        )
+        clips.append(
+            Clip(
+                made.name,
+                made.video,
+                made.truth_file,
+                made.scene,
+                made.mot,
+                made.camera,
+                made.time,
+                dict(made.tags),
+            )
+        )
+    return tuple(clips)
