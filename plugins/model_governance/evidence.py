@@ -207,26 +207,25 @@ def _run(client: MlflowClient, run_id: str) -> Run:
 
 def _metrics(client: MlflowClient, run: Run, logged: LoggedModel | None) -> dict[str, Measured]:
     """The model's own metrics; its run's as well where the run made no other model they could belong to."""
-    found: dict[str, Measured] = {}
-    others = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
-    if not others - {logged.model_id if logged else None}:
-        for name in run.data.metrics:
-            if not name.startswith("system/"):
-                last = client.get_metric_history(run.info.run_id, name)[-1]
-                found[name] = Measured(
-                    value=last.value, timestamp=last.timestamp, dataset_digest=last.dataset_digest
-                )
     of_model: dict[str, Measured] = {}
     for metric in (logged.metrics if logged else None) or []:
         known = of_model.get(metric.key)
-        if known is None or (metric.timestamp, metric.dataset_digest or "") >= (
+        mine = Measured(value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest)
+        if known is None or (mine.timestamp, mine.dataset_digest or "") >= (
             known.timestamp,
             known.dataset_digest or "",
         ):
-            of_model[metric.key] = Measured(
-                value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest
-            )
-    return dict(sorted({**found, **of_model}.items()))
+            of_model[metric.key] = mine
+    of_run: dict[str, Measured] = {}
+    others = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+    if not others - {logged.model_id if logged else None}:
+        for name in run.data.metrics:
+            if name not in of_model and not name.startswith("system/"):
+                last = client.get_metric_history(run.info.run_id, name)[-1]
+                of_run[name] = Measured(
+                    value=last.value, timestamp=last.timestamp, dataset_digest=last.dataset_digest
+                )
+    return dict(sorted({**of_run, **of_model}.items()))
 
 
 def _datasets(run: Run) -> Iterator[Dataset]:
