@@ -1,7 +1,7 @@
 """The step that makes a data set ready: ``python -m pipelines.prepare --source generated``.
 
-Read or generate, check, split, describe, keep, record: what comes out is a folder with a digest, a copy of it in the
-content-addressed store, and an MLflow run with the data set as its input.
+Read or generate, check, split, describe, keep, record: what comes out is a folder with a digest, a copy of it in
+the content-addressed store, and an MLflow run with the data set as its input.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipelines.datasets.clip_series import ClipRecipe, draw_clips
 from pipelines.datasets.contact_sheet import contact_sheet
 from pipelines.datasets.duplicates import across_splits, near_duplicates
-from pipelines.datasets.errors import BrokenDataset, InvalidData
+from pipelines.datasets.errors import BrokenDatasetError, InvalidDataError
 from pipelines.datasets.generator.pictures import Mixture
 from pipelines.datasets.layout import write_dataset
 from pipelines.datasets.manifest import SPLITS, PreparedDataset, load_dataset
@@ -75,6 +75,8 @@ class PrepareSettings(StepSettings):
     clip_height: int = Field(240, ge=64, multiple_of=2, description="generated: height of the clips, pixels")
     clip_crossings: int = Field(4, ge=0, description="generated: fewest crossings of a clip")
 
+    every: int = Field(1, ge=1, description="mot, video: take every n-th frame")
+
     split: Literal["time", "given"] = Field("time", description="by camera and time, or as the source has it")
     val: float = Field(0.15, ge=0, lt=1, description="share of each camera's blocks of time for validation")
     test: float = Field(0.15, ge=0, lt=1, description="share of each camera's last blocks for the test")
@@ -121,9 +123,9 @@ def run(settings: PrepareSettings, console: Console | None = None) -> PrepareRes
 
     Raises
     ------
-    UnreadableSource
+    UnreadableSourceError
         Where the source is not what its format says.
-    InvalidData
+    InvalidDataError
         Where the validation found something and `on_invalid` is fail; the report is in the error.
     FileExistsError
         Where `out` holds something that is no prepared data set.
@@ -204,7 +206,7 @@ def _read(settings: PrepareSettings, workspace: Path, bar: _Bar) -> Reading:
             }
         )
         return GeneratedReader().generate(recipe, workspace, bar.part("generate pictures", recipe.pictures))
-    return reader(settings.format).read(Path(settings.source), workspace, bar.part("read", None))
+    return reader(settings.format, settings.every).read(Path(settings.source), workspace, bar.part("read", None))
 
 
 def _validated(
@@ -215,7 +217,9 @@ def _validated(
     if not report.clean and settings.on_invalid == "fail":
         raise _invalid(report)
     if not usable:
-        raise InvalidData(f"expected at least one usable picture in {settings.source}: {report.summary()}", report)
+        raise InvalidDataError(
+            f"expected at least one usable picture in {settings.source}: {report.summary()}", report
+        )
     return report, usable, tuple(classes)
 
 
@@ -240,9 +244,9 @@ def _split(
     return splits, report
 
 
-def _invalid(report: ValidationReport) -> InvalidData:
+def _invalid(report: ValidationReport) -> InvalidDataError:
     first = "; ".join(f"{f.file}: {f.reason}, {f.detail}" for f in report.findings[:3])
-    return InvalidData(
+    return InvalidDataError(
         f"expected clean data, got {report.summary()}. First: {first}. Mend them, or leave exactly these out with "
         "--on_invalid drop",
         report,
@@ -360,7 +364,7 @@ def _existing(out: Path, fingerprint: str) -> PreparedDataset | None:
         if json.loads(record.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
             return None
         return load_dataset(out, verify=True)
-    except (BrokenDataset, json.JSONDecodeError) as error:
+    except (BrokenDatasetError, json.JSONDecodeError) as error:
         click.echo(f"prepared data set in {out} is damaged and is made again: {error}", err=True)
         return None
 
@@ -378,7 +382,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _swap(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`; killed in between, the old one is found beside it and the new one is made again."""
+    """Put `new` in the place of `out`; after a kill in between the next run makes it again."""
     old = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.old")
     if out.exists():
         out.rename(old)
@@ -402,7 +406,7 @@ def main() -> None:
     console = Console(stderr=True)
     try:
         result = run(settings, console)
-    except InvalidData as error:
+    except InvalidDataError as error:
         console.print(error.report.table())
         raise click.ClickException(str(error)) from error
     except (ValueError, OSError) as error:

@@ -67,8 +67,8 @@ def eventful_seed(recipe: ClipRecipe, camera: int, first: int, tries: int = 60) 
         if len(plan.crossings) >= recipe.crossings and (not recipe.every_line or len(crossed) == len(plan.lines)):
             return seed
     raise ValueError(
-        f"expected a clip of {recipe.seconds} s at camera {camera} with {recipe.crossings} crossings, found none in "
-        f"{tries} tries: ask for longer or busier clips, or for fewer crossings"
+        f"expected a clip of {recipe.seconds} s at camera {camera} with {recipe.crossings} crossings, found none "
+        f"in {tries} tries: ask for longer or busier clips, or for fewer crossings"
     )
 
 

@@ -1,8 +1,8 @@
 """Pictures that are nearly the same: a leak when one is trained on and the other is tested.
 
-A fixed camera's pictures all share their background, so a perceptual hash alone takes them all for one picture. Here
-the hash only finds candidates; a pair counts when no spot of the two pictures differs, that is when nothing in them
-has moved. What is then left to differ is compression, size, and a little light.
+A fixed camera's pictures all share their background, so a perceptual hash alone takes them all for one picture.
+Here the hash only finds candidates; a pair counts when no spot of the two pictures differs, that is when nothing
+in them has moved. What is then left to differ is compression, size, and a little light.
 """
 
 from __future__ import annotations

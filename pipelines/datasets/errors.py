@@ -1,9 +1,9 @@
 """What can go wrong with data.
 
 DatasetError
-├── UnreadableSource    a source that is not what its format says: no data.yaml, broken JSON, no frames
-├── InvalidData         pictures or labels that the validation refused; carries the report
-├── BrokenDataset       a prepared data set that is incomplete or was altered since
+├── UnreadableSourceError    a source that is not what its format says: no data.yaml, broken JSON, no frames
+├── InvalidDataError         pictures or labels that the validation refused; carries the report
+├── BrokenDatasetError       a prepared data set that is incomplete or was altered since
 └── StoreError          an object that the store does not hold, or holds altered
 """
 
@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipelines.datasets.validation import ValidationReport
 
-__all__ = ["BrokenDataset", "DatasetError", "InvalidData", "StoreError", "UnreadableSource"]
+__all__ = ["BrokenDatasetError", "DatasetError", "InvalidDataError", "StoreError", "UnreadableSourceError"]
 
 
 class DatasetError(Exception):
     """The root: whoever prepares or reads data can catch everything with it."""
 
 
-class UnreadableSource(DatasetError, ValueError):
+class UnreadableSourceError(DatasetError, ValueError):
     """A source that is not what its format says."""
 
 
-class InvalidData(DatasetError, ValueError):
+class InvalidDataError(DatasetError, ValueError):
     """Pictures or labels that the validation refused; `report` says which and why."""
 
     def __init__(self, message: str, report: ValidationReport) -> None:
@@ -33,7 +33,7 @@ class InvalidData(DatasetError, ValueError):
         self.report = report
 
 
-class BrokenDataset(DatasetError, ValueError):
+class BrokenDatasetError(DatasetError, ValueError):
     """A prepared data set that is incomplete, or whose files are not those of its manifest."""
 
 

@@ -7,8 +7,8 @@
       reference_profile.parquet one row for each training picture, for the drift report
       clips/                    test clips with scene, tracks (MOT) and truth
 
-The digest depends on the pictures' bytes, their labels, splits, cameras, times and tags and on the clips, not on the
-order in which they were read, nor on where the folder lies.
+The digest depends on the pictures' bytes, their labels, splits, cameras, times and tags and on the clips, not on
+the order in which they were read, nor on where the folder lies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.datasets.errors import BrokenDataset
+from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.records import Tag
 
 __all__ = [
@@ -247,18 +247,20 @@ class PreparedDataset:
 
         Raises
         ------
-        BrokenDataset
+        BrokenDatasetError
             Names the first file that is missing or was altered.
         """
         for name, digest in self.files():
             path = self.folder / name
             if not path.is_file():
-                raise BrokenDataset(f"expected {name} in {self.folder}, found no such file: prepare the set again")
+                raise BrokenDatasetError(
+                    f"expected {name} in {self.folder}, found no such file: prepare the set again"
+                )
             found = sha256(path)
             if found != digest:
-                raise BrokenDataset(
-                    f"expected {name} in {self.folder} to have SHA-256 {digest[:12]}…, it has {found[:12]}…: it was "
-                    "altered since it was prepared; prepare the set again or restore it from the store"
+                raise BrokenDatasetError(
+                    f"expected {name} in {self.folder} to have SHA-256 {digest[:12]}…, it has {found[:12]}…: "
+                    "it was altered since it was prepared; prepare the set again or restore it from the store"
                 )
 
 
@@ -274,27 +276,28 @@ def load_dataset(folder: Path | str, *, verify: bool = False) -> PreparedDataset
 
     Raises
     ------
-    BrokenDataset
+    BrokenDatasetError
         Where there is no manifest, or it is damaged, of a newer format or does not match its own digest; with
         `verify` also where a file is missing or altered.
     """
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file():
-        raise BrokenDataset(
+        raise BrokenDatasetError(
             f"expected a prepared data set with {MANIFEST} in {folder}, found none: run prepare first"
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = content.get("format_version")
         if version != FORMAT_VERSION:
-            raise BrokenDataset(f"expected format_version {FORMAT_VERSION} in {path}, got {version!r}")
+            raise BrokenDatasetError(f"expected format_version {FORMAT_VERSION} in {path}, got {version!r}")
         manifest = Manifest.model_validate(content)
     except (ValidationError, json.JSONDecodeError, AttributeError) as error:
-        raise BrokenDataset(f"expected a manifest in {path}: {error}") from error
+        raise BrokenDatasetError(f"expected a manifest in {path}: {error}") from error
     if manifest.digest != manifest.content_digest():
-        raise BrokenDataset(
-            f"expected {path} to match its own digest {manifest.digest[:12]}…: it was altered; prepare the set again"
+        raise BrokenDatasetError(
+            f"expected {path} to match its own digest {manifest.digest[:12]}…: "
+            "it was altered; prepare the set again"
         )
     dataset = PreparedDataset(folder, manifest)
     if verify:

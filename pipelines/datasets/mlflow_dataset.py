@@ -1,7 +1,7 @@
 """A prepared data set as MLflow knows data: a dataset input with digest, source and profile.
 
-`mlflow.data.get_source(run.inputs.dataset_inputs[0])` gives the source back once this module is imported; its `load`
-rebuilds the set from the content-addressed store.
+`mlflow.data.get_source(run.inputs.dataset_inputs[0])` gives the source back once this module is imported; its
+`load` rebuilds the set from the content-addressed store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The reference profile: what the training pictures look like and hold, for the drift report to judge against.
 
-One row for each picture, with the columns that the prediction log has for a counted one: the features of the picture
-are computed by the same function there and here, or a difference between them would look like drift.
+One row for each picture, with the columns that the prediction log has for a counted one: the features of the
+picture are computed by the same function there and here, or a difference between them would look like drift.
 """
 
 from __future__ import annotations

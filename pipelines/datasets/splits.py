@@ -1,8 +1,9 @@
 """Splits without leaks: by camera and by time, never by neighbouring frames.
 
-Pictures of one camera within the same block of time stay together; of each camera the last blocks are the test, the
-ones before them the validation, everything earlier the training, so that a model is always judged on what came later.
-Cameras held out are in the test alone. Pictures that look the same (`validation.near_duplicates`) end up in one split.
+Pictures of one camera within the same block of time stay together; of each camera the last blocks are the test,
+the ones before them the validation, everything earlier the training, so that a model is always judged on what came
+later. Cameras held out are in the test alone. Pictures that look the same (`validation.near_duplicates`) end up in
+one split.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class SplitRule:
     def __post_init__(self) -> None:
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise ValueError(
-                f"expected shares val and test of 0 to 1 that leave something to train on, got {self.val}, {self.test}"
+                f"expected shares val and test of 0 to 1 that leave something to train on, "
+                f"got {self.val} and {self.test}"
             )
         if self.block_minutes <= 0:
             raise ValueError(f"expected block_minutes above 0, got {self.block_minutes}")

@@ -4,8 +4,8 @@
       objects/ab/cdef...      every file once, under its SHA-256
       datasets/<digest>.json  which files, under which names, a data set of that digest is made of
 
-An object is complete or absent: it is written under another name and renamed (S3 objects appear at once and whole).
-The list of a data set is written last, so that a set that is listed is there.
+An object is complete or absent: it is written under another name and renamed (S3 objects appear at once and
+whole). The list of a data set is written last, so that a set that is listed is there.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ContentStore:
 
         Raises
         ------
-        BrokenDataset
+        BrokenDatasetError
             Where its files are not those of its manifest.
         """
         folder = Path(folder)

@@ -29,6 +29,7 @@ REASONS = {
     "truncated_picture": "the picture breaks off before its end",
     "wrong_size": "the picture is not as large as its labels say",
     "broken_label": "a label line or entry cannot be read",
+    "crowd_region": "a crowd that is labelled as one region and not one by one",
     "duplicate_label": "the same box with the same class stands twice in one picture",
     "duplicate_name": "two pictures would get the same name",
     "unknown_class": "a class that the data set does not declare, or that was not asked for",

@@ -1,4 +1,4 @@
-"""What stands still in a picture: ground, markings, buildings, trees and sky, each pixel looked up along its ray."""
+"""What stands still in a picture, each pixel looked up along its ray: ground, buildings, trees, sky."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipelines.datasets.generator.projection import Projection
 from pipelines.datasets.generator.sites import Site
+from pipelines.datasets.generator.sketch import shift
 
 __all__ = ["Backdrop", "backdrop"]
 
@@ -206,12 +207,18 @@ def _tree(
     layer = np.zeros(image.shape[:2], np.uint8)
     crown = image.copy()
     trunk = np.array([70, 56, 44]) + rng.normal(0, 6, 3)
-    points = np.array([foot + [-0.13 * scale, 0], foot + [0.13 * scale, 0], top + [0.05 * scale, 0.3 * tall * scale],
-                       top + [-0.05 * scale, 0.3 * tall * scale]])  # fmt: skip
+    points = np.array(
+        [
+            foot + shift(-0.13 * scale, 0),
+            foot + shift(0.13 * scale, 0),
+            top + shift(0.05 * scale, 0.3 * tall * scale),
+            top + shift(-0.05 * scale, 0.3 * tall * scale),
+        ]
+    )
     cv2.fillPoly(crown, [points.astype(np.int32)], tuple(map(float, trunk)), cv2.LINE_AA)
     cv2.fillPoly(layer, [points.astype(np.int32)], 255, cv2.LINE_AA)
     base = np.array([62, 92, 44]) + rng.normal(0, 12, 3)
-    centre = top + [0, 0.22 * tall * scale]
+    centre = top + shift(0, 0.22 * tall * scale)
     for step in range(260):
         angle, radius = rng.uniform(0, 2 * np.pi), np.sqrt(rng.random())
         spread = np.array([np.cos(angle) * 0.32 * tall, np.sin(angle) * 0.26 * tall]) * radius * scale

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipelines.datasets.generator.projection import Projection
-from pipelines.datasets.generator.sketch import Colour, Sketch, capsule, disc, shaded
+from pipelines.datasets.generator.sketch import Colour, Sketch, capsule, disc, shaded, shift
 
 __all__ = ["PersonLook", "person_look", "sketch_person"]
 
@@ -225,12 +225,12 @@ def sketch_person(
         hull = cv2.convexHull(np.concatenate(rim).astype(np.float32))[:, 0].astype(np.float64)
         sketch.solid(hull, shaded(look.top, 0.76))
         middle = hull.mean(axis=0)
-        lit = middle + (hull - middle) * [0.66, 0.9] + [light_x * 0.026 * scale, -0.006 * scale]
+        lit = middle + (hull - middle) * [0.66, 0.9] + shift(light_x * 0.026 * scale, -0.006 * scale)
         sketch.paint(lit, shaded(look.top, 1.0))
         waist = (at["hip_l"] + at["hip_r"]) / 2
         if not (look.coat or look.skirt):
             span = abs(at["hip_l"][0] - at["hip_r"][0]) / 2 + 0.055 * scale * girth
-            sketch.paint(disc(waist + [0, 0.02 * scale], span, 0.045 * scale), shaded(look.trousers, 0.86))
+            sketch.paint(disc(waist + shift(0, 0.02 * scale), span, 0.045 * scale), shaded(look.trousers, 0.86))
 
     def head() -> None:
         limb("neck", "head", 0.03, 0.03, look.skin, 0.9)
@@ -240,22 +240,22 @@ def sketch_person(
         sketch.solid(disc(centre, r * 0.86, r * 1.12), shaded(look.hair, 0.9))
         if look.long_hair:
             sketch.solid(
-                capsule(centre, centre + [-side * 0.02 * scale, 0.075 * scale], r * 0.8, r * 0.7), look.hair
+                capsule(centre, centre + shift(-side * 0.02 * scale, 0.075 * scale), r * 0.8, r * 0.7), look.hair
             )
         if turned < 0.55:
-            face = centre + [side * r * 0.42, r * (0.22 if turned < 0 else 0.3)]
+            face = centre + shift(side * r * 0.42, r * (0.22 if turned < 0 else 0.3))
             sketch.paint(disc(face, r * (0.66 - 0.16 * max(turned, 0)), r * 0.82), look.skin)
-            cheek = face + [light_x * r * 0.16, 0]
+            cheek = face + shift(light_x * r * 0.16, 0)
             sketch.paint(disc(cheek, r * 0.4, r * 0.6), shaded(look.skin, 1.1))
-            brow = capsule(face + [-r * 0.4, -r * 0.2], face + [r * 0.4, -r * 0.2], r * 0.07, r * 0.07)
+            brow = capsule(face + shift(-r * 0.4, -r * 0.2), face + shift(r * 0.4, -r * 0.2), r * 0.07, r * 0.07)
             sketch.paint(brow, shaded(look.skin, 0.55))
         if look.hat is not None:
-            sketch.solid(disc(centre - [0, r * 0.55], r * 0.98, r * 0.62), look.hat)
+            sketch.solid(disc(centre - shift(0, r * 0.55), r * 0.98, r * 0.62), look.hat)
 
     def pack() -> None:
         if look.backpack is not None:
             sketch.solid(disc(at["pack"], 0.075 * scale, 0.12 * scale), shaded(look.backpack, 0.8))
-            sketch.paint(disc(at["pack"] - [0, 0.02 * scale], 0.055 * scale, 0.08 * scale), look.backpack)
+            sketch.paint(disc(at["pack"] - shift(0, 0.02 * scale), 0.055 * scale, 0.08 * scale), look.backpack)
 
     near, far = ("l", "r") if depth_of["shoulder_l"] < depth_of["shoulder_r"] else ("r", "l")
     pack_first = depth_of["pack"] > depth_of["neck"]
@@ -272,7 +272,8 @@ def sketch_person(
     if look.bag is not None:
         hand = at[f"wrist_{near}"]
         sketch.solid(
-            capsule(hand + [0, 0.05 * scale], hand + [0, 0.11 * scale], 0.05 * scale, 0.055 * scale), look.bag
+            capsule(hand + shift(0, 0.05 * scale), hand + shift(0, 0.11 * scale), 0.05 * scale, 0.055 * scale),
+            look.bag,
         )
     if look.umbrella is not None:
         top = at["umbrella"]
@@ -281,7 +282,7 @@ def sketch_person(
         dome[:, 1] = np.minimum(dome[:, 1], top[1] + 0.05 * scale)
         sketch.solid(dome, shaded(look.umbrella, 0.85))
         sketch.paint(
-            disc(top + [light_x * 0.07 * scale, -0.03 * scale], 0.17 * scale, 0.07 * scale), look.umbrella
+            disc(top + shift(light_x * 0.07 * scale, -0.03 * scale), 0.17 * scale, 0.07 * scale), look.umbrella
         )
 
     for a, b, radius in (

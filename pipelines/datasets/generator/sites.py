@@ -1,4 +1,4 @@
-"""Where the cameras hang: streets and avenues with lanes, pavements and buildings, each with its lines and zones."""
+"""Where the cameras hang: streets and avenues with lanes and pavements, lines and zones."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Colour", "Sketch", "capsule", "disc", "shaded"]
+__all__ = ["Colour", "Sketch", "capsule", "disc", "shaded", "shift"]
 
 Colour = tuple[float, float, float]
 Polygon = npt.NDArray[np.float64]
@@ -73,6 +73,11 @@ def capsule(start: Polygon, end: Polygon, radius_start: float, radius_end: float
 def disc(centre: Sequence[float] | Polygon, radius_x: float, radius_y: float) -> Polygon:
     """The outline (14, 2) of an upright ellipse."""
     return np.stack([centre[0] + radius_x * np.cos(_FULL_TURN), centre[1] + radius_y * np.sin(_FULL_TURN)], axis=1)
+
+
+def shift(x: float, y: float) -> Polygon:
+    """A step on the canvas: x to the right, y downwards, pixels."""
+    return np.array((x, y), np.float64)
 
 
 def shaded(colour: Colour, factor: float) -> Colour:

@@ -27,7 +27,7 @@ _VEHICLE_SHARES = {"car": 0.7, "truck": 0.22, "bus": 0.08}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """Corners of a broken line: seconds, x and z in metres. Before the first and after the last nobody is there."""
+    """Corners of a broken line: seconds, x and z in metres. Outside of them nobody is there."""
 
     seconds: Floats
     x: Floats

@@ -1,12 +1,12 @@
 """What really happened: crossings and zone visits worked out from the paths over the ground.
 
 Nothing of the counting engine is used here. A point of the ground is seen through the camera at many instants
-between two frames; where it changes sides of a line, within the line's ends, that is a crossing. **in** is from the
-left-hand to the right-hand side of the vector from start to end as seen on the screen.
+between two frames; where it changes sides of a line, within the line's ends, that is a crossing. **in** is from
+the left-hand to the right-hand side of the vector from start to end as seen on the screen.
 
 What cannot be told is not put before a counter: `is_plain` keeps a path out of a clip if it begins or ends on a
-line, passes a line's very end, or if the bottom centre of its box (what a counter sees) and its point on the ground
-(what is true) would tell different stories.
+line, passes a line's very end, or if the bottom centre of its box (what a counter sees) and its point on the
+ground (what is true) would tell different stories.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def ground_points(actor: Actor, view: Projection, seconds: Floats) -> Floats:
 
 
 def cuboid_boxes(actor: Actor, view: Projection, seconds: Floats) -> Floats:
-    """Boxes (N, 4) around the actor's cuboid, clipped to the picture; NaN where nothing of it is in the picture."""
+    """Boxes (N, 4) around the actor's cuboid, clipped to the picture; NaN where nothing of it is in it."""
     length, height, width = actor.size()
     x, z = actor.path.at(seconds)
     heading = np.arctan2(np.gradient(z), np.gradient(x)) if len(x) > 1 else np.zeros_like(x)
@@ -225,6 +225,6 @@ def true_zones(
                 entered,
                 visits,
                 tuple(int(n) for n in occupancy),
-            )  # fmt: skip
+            )
         )
     return found

@@ -183,7 +183,7 @@ def _car(rng: np.random.Generator, paint: Colour) -> Built:
                 side,
                 shaded(paint, 0.95),
                 ((front, _GLASS), (rear, shaded(_GLASS, 0.85)), (np.array(streak), shaded(_GLASS, 1.4))),
-            )  # fmt: skip
+            )
         )
     screen = _quad((hood, belt, base), (roof_front, roof, top), (roof_front, roof, -top), (hood, belt, -base))
     glass = screen.mean(axis=0) + (screen - screen.mean(axis=0)) * 0.9 + [0.012, 0.008, 0]
@@ -298,8 +298,9 @@ def _bus(rng: np.random.Generator, paint: Colour) -> Built:
     front = _bands(f + 0.012, half, [(1.1, 2.5, 0.93, _GLASS), (2.6, 2.9, 0.6, (240, 170, 40)),
                                      (0.32, 0.6, 0.95, (50, 52, 54))])  # fmt: skip
     back = _bands(-f - 0.012, half, [(1.7, 2.5, 0.85, _GLASS), (0.4, 1.3, 0.7, shaded(colour, 0.75))])
-    faces = _box_faces(-f, f, 0.32, height, half, colour, marks, front + _lamps(f + 0.014, half, 0.7, (250, 246, 226)),
-                       back + _lamps(-f - 0.014, half, 0.9, (196, 26, 26)))  # fmt: skip
+    front += _lamps(f + 0.014, half, 0.7, (250, 246, 226))
+    back += _lamps(-f - 0.014, half, 0.9, (196, 26, 26))
+    faces = _box_faces(-f, f, 0.32, height, half, colour, marks, front, back)
     return [faces], length, width, height
 
 

@@ -9,14 +9,21 @@ from typing import ClassVar
 
 from pipelines.datasets.records import Reading
 
-__all__ = ["DatasetReader"]
+__all__ = ["PICTURE_SUFFIXES", "DatasetReader"]
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 
 class DatasetReader(ABC):
     """Reads one format of data sets.
 
-    A reader judges nothing: boxes and class names come as the source has them, and what cannot be read at all becomes
-    a finding. Validation follows.
+    A reader judges nothing: boxes and class names come as the source has them, and what cannot be read at all
+    becomes a finding. Validation follows.
+
+    Parameters
+    ----------
+    every : int
+        Of a video or a sequence only every n-th frame is read; pictures of other formats are all read.
 
     Attributes
     ----------
@@ -25,6 +32,11 @@ class DatasetReader(ABC):
     """
 
     format: ClassVar[str]
+
+    def __init__(self, every: int = 1) -> None:
+        if every < 1:
+            raise ValueError(f"expected every to be 1 or more, got {every}")
+        self.every = every
 
     @abstractmethod
     def read(self, source: Path, workspace: Path, on_picture: Callable[[], None] | None = None) -> Reading:
@@ -42,6 +54,6 @@ class DatasetReader(ABC):
 
         Raises
         ------
-        UnreadableSource
+        UnreadableSourceError
             Where the source as a whole is not what the format says.
         """

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.datasets.errors import UnreadableSource
+from pipelines.datasets.errors import UnreadableSourceError
 from pipelines.datasets.generator import PRESETS, Density, generate_pictures
 from pipelines.datasets.generator.pictures import Mixture
 from pipelines.datasets.readers.base import DatasetReader
@@ -74,7 +74,7 @@ class GeneratedReader(DatasetReader):
             content = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
             recipe = GeneratedRecipe.model_validate(content)
         except (OSError, yaml.YAMLError, json.JSONDecodeError, ValidationError) as error:
-            raise UnreadableSource(f"expected a recipe of generated scenes in {source}: {error}") from error
+            raise UnreadableSourceError(f"expected a recipe of generated scenes in {source}: {error}") from error
         return self.generate(recipe, workspace, on_picture)
 
     def generate(

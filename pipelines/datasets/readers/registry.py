@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pipelines.datasets.readers.base import DatasetReader
+from pipelines.datasets.readers.coco import CocoReader
 from pipelines.datasets.readers.generated import GeneratedReader
+from pipelines.datasets.readers.mot import MotReader
+from pipelines.datasets.readers.video import VideoReader
+from pipelines.datasets.readers.yolo import YoloReader
 
 __all__ = ["READERS", "reader"]
 
-READERS: dict[str, type[DatasetReader]] = {kind.format: kind for kind in (GeneratedReader,)}
+_ALL: tuple[type[DatasetReader], ...] = (GeneratedReader, YoloReader, CocoReader, MotReader, VideoReader)
+READERS: dict[str, type[DatasetReader]] = {kind.format: kind for kind in _ALL}
 
 
-def reader(name: str) -> DatasetReader:
-    """The reader of a format.
+def reader(name: str, every: int = 1) -> DatasetReader:
+    """The reader of a format; `every` is its step through frames.
 
     Raises
     ------
@@ -20,4 +25,4 @@ def reader(name: str) -> DatasetReader:
     """
     if name not in READERS:
         raise ValueError(f"expected one of the formats {', '.join(READERS)}, got {name!r}")
-    return READERS[name]()
+    return READERS[name](every)
