@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,17 @@ class FrameCount:
     tracks: Tracks
     events: list[Event]
     camera: CameraCount
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The frame's picture (H, W, 3) in the size of the first frame, to which tracks and scene belong."""
+        image = self.frame.image
+        width, height = self.camera.size
+        if image.shape[:2] == (height, width):
+            return image
+        import cv2
+
+        return cast("npt.NDArray[np.uint8]", cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
     @property
     def counts(self) -> SceneCount:

@@ -1,0 +1,292 @@
+"""Scenes, tracks and counts drawn on frames, readable from 320x240 to 4K."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from camera_counting.counting.result import SceneCount
+from camera_counting.detections import Detections
+from camera_counting.scene import Line, Scene, Zone
+from camera_counting.tracking.base import Tracks
+
+__all__ = ["draw_detections", "draw_frame", "draw_scene", "draw_tracks"]
+
+Image = npt.NDArray[np.uint8]
+_Colour = tuple[int, int, int]
+
+# The palette of M. Okabe and K. Ito (2008), which people with any colour vision can tell apart.
+_PALETTE: tuple[_Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+    (0, 114, 178),
+)
+_LINE: _Colour = (255, 196, 0)
+_ZONE: _Colour = (64, 196, 255)
+_INK: _Colour = (20, 22, 26)
+_PAPER: _Colour = (255, 255, 255)
+_fonts = threading.local()
+
+
+@dataclass(slots=True)
+class _Pen:
+    """A picture being drawn on, with the measures that suit its size, and the places that labels take."""
+
+    image: Image
+    taken: list[tuple[int, int, int, int]]
+
+    @property
+    def text(self) -> int:
+        """Height of the letters in pixels."""
+        return int(np.clip(round(min(self.image.shape[0] * 0.031, self.image.shape[1] * 0.024)), 10, 72))
+
+    @property
+    def stroke(self) -> int:
+        return max(1, round(self.text / 8))
+
+
+def draw_frame(
+    image: Image, tracks: Tracks | None, scene: Scene | None, counts: SceneCount | None = None
+) -> Image:
+    """A copy of a frame with everything on it: zones, boxes, lines and numbers.
+
+    Parameters
+    ----------
+    image : uint8 array of shape (H, W, 3)
+        RGB; left as it is.
+    tracks : Tracks, optional
+        Boxes in pixels of the frame; those that are not confirmed are left out.
+    scene : Scene, optional
+        In any units; fitted to the frame.
+    counts : SceneCount, optional
+        The numbers at lines and zones.
+
+    Returns
+    -------
+    uint8 array of shape (H, W, 3)
+    """
+    pen = _pen(image)
+    fitted = _fitted(scene, image)
+    if fitted is not None:
+        _zones(pen, fitted, counts)
+        _lines(pen, fitted)
+    if tracks is not None:
+        _tracks(pen, tracks)
+    if fitted is not None:
+        _labels(pen, fitted, counts)
+    return pen.image
+
+
+def draw_scene(image: Image, scene: Scene, counts: SceneCount | None = None) -> Image:
+    """A copy of a frame with its lines (the arrow shows which way is in) and zones; see `draw_frame`."""
+    return draw_frame(image, None, scene, counts)
+
+
+def draw_tracks(image: Image, tracks: Tracks) -> Image:
+    """A copy of a frame with the boxes of its tracks; see `draw_frame`."""
+    return draw_frame(image, tracks, None)
+
+
+def draw_detections(image: Image, detections: Detections, scene: Scene | None = None) -> Image:
+    """A copy of a picture with its detections, and the zones of a scene.
+
+    Examples
+    --------
+    >>> grey = np.full((240, 320, 3), 90, np.uint8)
+    >>> seen = Detections.of([[20, 30, 120, 200]], [0.83], [0], ["person"])
+    >>> bool((draw_detections(grey, seen) != grey).any()), int(grey.max())
+    (True, 90)
+    """
+    pen = _pen(image)
+    fitted = _fitted(scene, image)
+    if fitted is not None:
+        _zones(pen, fitted, None)
+    names = [detections.names[class_id] for class_id in detections.class_ids]
+    labels = [f"{name} {score:.2f}" for name, score in zip(names, detections.scores, strict=True)]
+    _boxes(pen, detections.boxes, labels, names)
+    return pen.image
+
+
+def _pen(image: Image) -> _Pen:
+    return _Pen(np.ascontiguousarray(image).copy(), [])
+
+
+def _fitted(scene: Scene | None, image: Image) -> Scene | None:
+    return None if scene is None else scene.for_size(image.shape[1], image.shape[0])
+
+
+def _colour_of(name: str) -> _Colour:
+    # the same colour for a class in every model and in every run
+    return _PALETTE[zlib.crc32(name.encode()) % len(_PALETTE)]
+
+
+def _zones(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+    for zone in scene.zones:
+        corners = np.rint(zone.polygon).astype(np.int32)
+        x, y, w, h = cv2.boundingRect(corners)
+        x0, y0 = max(x, 0), max(y, 0)
+        patch = pen.image[y0 : y + h, x0 : x + w]
+        if patch.size:
+            filled = patch.copy()
+            cv2.fillPoly(filled, [corners - (x0, y0)], _ZONE, cv2.LINE_AA)
+            busy = counts is not None and zone.name in counts.zones and counts.zones[zone.name].occupancy > 0
+            weight = 0.28 if busy else 0.16
+            patch[:] = cv2.addWeighted(filled, weight, patch, 1 - weight, 0)
+        cv2.polylines(pen.image, [corners], True, _INK, pen.stroke + 2, cv2.LINE_AA)
+        cv2.polylines(pen.image, [corners], True, _ZONE, pen.stroke, cv2.LINE_AA)
+
+
+def _lines(pen: _Pen, scene: Scene) -> None:
+    for line in scene.lines:
+        start, end = np.array(line.start), np.array(line.end)
+        arrow = _arrow(pen, line)
+        for colour, extra in ((_INK, 2), (_LINE, 0)):
+            width = pen.stroke + 1 + extra
+            cv2.line(pen.image, _at(start), _at(end), colour, width, cv2.LINE_AA)
+            for tip in (start, end):
+                cv2.circle(pen.image, _at(tip), pen.stroke + 2 + extra // 2, colour, -1, cv2.LINE_AA)
+            _draw_arrow(pen, *arrow, colour, width)
+
+
+def _arrow(pen: _Pen, line: Line) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Foot and tip of the arrow that stands on the line and points in."""
+    start, end = np.array(line.start), np.array(line.end)
+    along = (end - start) / line.length
+    inwards = np.array([-along[1], along[0]])
+    foot = (start + end) / 2
+    return foot, foot + inwards * pen.text * 1.7
+
+
+def _draw_arrow(
+    pen: _Pen, foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], colour: _Colour, width: int
+) -> None:
+    cv2.arrowedLine(pen.image, _at(foot), _at(tip), colour, width, cv2.LINE_AA, tipLength=0.42)
+
+
+def _labels(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+    for line in scene.lines:
+        foot, tip = _arrow(pen, line)
+        numbers = ""
+        if counts is not None and line.name in counts.lines:
+            counted = counts.lines[line.name]
+            numbers = f"in {counted.into}   out {counted.out}"
+        # beside the arrow, on the side that nobody comes from
+        place = foot - (tip - foot) * 0.75
+        _tag(pen, place, [line.name, numbers] if numbers else [line.name, "in →"], _LINE)
+    for zone in scene.zones:
+        numbers = ""
+        if counts is not None and zone.name in counts.zones:
+            numbers = str(counts.zones[zone.name].occupancy)
+        _tag(pen, _middle(zone), [zone.name, numbers], _ZONE)
+
+
+def _middle(zone: Zone) -> npt.NDArray[np.float64]:
+    """The point of a zone that is farthest from its border, roughly: inside, whatever the shape."""
+    corners = np.array(zone.polygon, np.float64)
+    low, high = corners.min(0), corners.max(0)
+    contour = corners.astype(np.float32)
+    best = -np.inf
+    where: npt.NDArray[np.float64] = corners.mean(0)
+    for fx in np.linspace(0.05, 0.95, 13):
+        for fy in np.linspace(0.05, 0.95, 13):
+            point = low + (high - low) * (fx, fy)
+            depth = cv2.pointPolygonTest(contour, (float(point[0]), float(point[1])), True)
+            if depth > best:
+                best, where = depth, point
+    return where
+
+
+def _tracks(pen: _Pen, tracks: Tracks) -> None:
+    shown = np.flatnonzero(tracks.confirmed)
+    names = [tracks.names[class_id] for class_id in tracks.class_ids[shown]]
+    labels = [f"{name} {track}" for name, track in zip(names, tracks.ids[shown], strict=True)]
+    _boxes(pen, tracks.boxes[shown], labels, names)
+
+
+def _boxes(pen: _Pen, boxes: npt.NDArray[np.float32], labels: Sequence[str], names: Sequence[str]) -> None:
+    # the nearest objects (lowest in the picture) lie over those behind them, and have the first say in labels
+    nearest_last = np.argsort(boxes[:, 3], kind="stable")
+    for i in nearest_last:
+        x1, y1, x2, y2 = (round(float(edge)) for edge in boxes[i])
+        cv2.rectangle(pen.image, (x1, y1), (x2, y2), _INK, pen.stroke + 2, cv2.LINE_AA)
+        cv2.rectangle(pen.image, (x1, y1), (x2, y2), _colour_of(names[i]), pen.stroke, cv2.LINE_AA)
+    taken: list[tuple[int, int, int, int]] = []
+    size = max(9, round(pen.text * 0.8))
+    pad = max(1, size // 5)
+    for i in nearest_last[::-1]:
+        x1, y1, x2, _ = (round(float(edge)) for edge in boxes[i])
+        wide, high = _measure(labels[i], size)
+        wide, high = wide + 2 * pad, high + 2 * pad
+        top = y1 - high if y1 >= high else y1
+        left = int(np.clip(x1, 0, max(pen.image.shape[1] - wide, 0)))
+        place = (left, top, left + wide, top + high)
+        # a label that is much wider than its object, or lies on another one, hides more than it tells
+        if wide > 2.2 * (x2 - x1) or any(_meet(place, other) for other in taken):
+            continue
+        taken.append(place)
+        cv2.rectangle(pen.image, (left, top), (left + wide, top + high), _colour_of(names[i]), -1)
+        _write(pen.image, labels[i], left + pad, top + pad, size, _INK)
+
+
+def _tag(pen: _Pen, centre: npt.NDArray[np.float64], parts: Sequence[str], colour: _Colour) -> None:
+    """A plate around `centre`: the first part on the colour, the others on dark ground."""
+    parts = [part for part in parts if part]
+    size, pad = pen.text, max(2, pen.text // 3)
+    sizes = [_measure(part, size) for part in parts]
+    width, height = sum(w + 2 * pad for w, _ in sizes), max(h for _, h in sizes) + 2 * pad
+    left, top = _free_place(pen, centre, width, height)
+    x = left
+    for i, (part, (wide, _)) in enumerate(zip(parts, sizes, strict=True)):
+        ground, ink = (colour, _INK) if i == 0 else (_INK, _PAPER)
+        cv2.rectangle(pen.image, (x, top), (x + wide + 2 * pad - 1, top + height - 1), ground, -1)
+        _write(pen.image, part, x + pad, top + pad, size, ink)
+        x += wide + 2 * pad
+
+
+def _free_place(pen: _Pen, centre: npt.NDArray[np.float64], width: int, height: int) -> tuple[int, int]:
+    """The nearest place above or below that lies in the picture and on no other plate."""
+    rows, columns = pen.image.shape[:2]
+    left = int(np.clip(round(centre[0] - width / 2), 0, max(columns - width, 0)))
+    for step in (0, -1, 1, -2, 2, -3, 3):
+        top = int(np.clip(round(centre[1] - height / 2) + step * (height + 2), 0, max(rows - height, 0)))
+        place = (left, top, left + width, top + height)
+        if not any(_meet(place, other) for other in pen.taken):
+            break
+    pen.taken.append(place)
+    return left, top
+
+
+def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _at(point: npt.NDArray[np.float64]) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))
+
+
+def _font() -> Any:
+    # OpenCV 5 brings a typeface with most scripts; it must not be shared between threads
+    if not hasattr(_fonts, "face"):
+        _fonts.face = cv2.FontFace("sans")
+    return _fonts.face
+
+
+def _measure(text: str, size: int) -> tuple[int, int]:
+    """Width and height of a line of text in pixels; the height is the same for all texts."""
+    x, _, wide, _ = cv2.getTextSize((100, 100), text, (0, 0), _font(), size, 500)
+    return int(wide + x), size
+
+
+def _write(image: Image, text: str, left: int, top: int, size: int, colour: _Colour) -> None:
+    cv2.putText(image, text, (left, top + round(size * 0.86)), colour, _font(), size, 500)

@@ -1,0 +1,222 @@
+"""`camera-counting count`: count on a clip, a picture or a folder of pictures."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from camera_counting.cli.output import check_writable, write_json
+from camera_counting.errors import PictureError, SourceError
+from camera_counting.pictures import read_picture
+from camera_counting.scene import Scene
+from camera_counting.video import ClipWriter, PictureFolder, VideoSource, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from camera_counting.counting import FrameCount
+    from camera_counting.model import CountingModel
+    from camera_counting.pictures import Picture
+
+__all__ = ["count"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--model", "model_uri", required=True, metavar="URI", help="Model: a folder or any MLflow model URI."
+)
+@click.option("--scene", "scene_file", type=_FILE, metavar="FILE", help="Lines and zones, YAML or JSON.")
+@click.option("--json", "json_file", type=_FILE, metavar="OUT", help="Write the counts as JSON; - prints them.")
+@click.option("--video", "video_file", type=_FILE, metavar="OUT", help="Write the annotated clip (mp4).")
+@click.option("--confidence", type=click.FloatRange(0, 1), help="Score a detection needs; default: the model's.")
+@click.option("--classes", metavar="A,B,...", help="Count these classes only.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Take a folder's pictures for the frames of a clip with this rate.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar, no table.")
+def count(
+    source: Path,
+    model_uri: str,
+    scene_file: Path | None,
+    json_file: Path | None,
+    video_file: Path | None,
+    confidence: float | None,
+    classes: str | None,
+    fps: float | None,
+    quiet: bool,
+) -> None:
+    """Count on SOURCE: a clip, a picture, or a folder of pictures.
+
+    Over a line, `in` is from its left-hand to its right-hand side as seen along its direction; `camera-counting
+    draw` shows it.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    check_writable(json_file)
+    check_writable(video_file)
+    scene = None if scene_file is None else Scene.load(scene_file)
+    opened = open_source(source, fps=fps)
+    with opened:
+        single = isinstance(opened, PictureFolder) and fps is None
+        if single and video_file is not None:
+            raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
+        with console.status("loading the model"):
+            model = _load(model_uri)
+        wanted = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
+        settings: dict[str, Any] = {"scene": scene, "confidence": confidence, "classes": wanted}
+        if single and isinstance(opened, PictureFolder):
+            told = _count_pictures(model, opened, console, **settings)
+        else:
+            told = _count_clip(model, opened, video_file, console, **settings)
+    if json_file is not None:
+        write_json(json_file, told)
+    for warning in told.get("warnings", []):
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+    if video_file is not None:
+        console.print(f"annotated clip: {video_file}", markup=False, highlight=False)
+
+
+def _load(model_uri: str) -> CountingModel:
+    from camera_counting import load_model
+
+    return load_model(model_uri)
+
+
+def _count_clip(
+    model: CountingModel, source: VideoSource, video_file: Path | None, console: Console, **settings: Any
+) -> dict[str, Any]:
+    from camera_counting.annotate import draw_frame
+
+    with ExitStack() as stack:
+        clip = stack.enter_context(ClipWriter(video_file, source.fps or 25.0)) if video_file is not None else None
+        progress = stack.enter_context(_progress(console))
+        task = progress.add_task("counting", total=source.frame_count)
+
+        def on_frame(counted: FrameCount) -> None:
+            if clip is not None:
+                drawn = draw_frame(counted.image, counted.tracks, counted.camera.scene, counted.counts)
+                clip.write(drawn, counted.frame.seconds)
+            progress.advance(task)
+
+        result = model.count_video(source, on_frame=on_frame, **settings)
+        progress.update(task, total=result.frames)
+    told = result.to_dict()
+    _show_clip(told, console)
+    return told
+
+
+def _count_pictures(
+    model: CountingModel,
+    folder: PictureFolder,
+    console: Console,
+    scene: Scene | None,
+    confidence: float | None,
+    classes: list[str] | None,
+) -> dict[str, Any]:
+    wanted = model.check_classes(classes)
+    model.check_confidence(confidence)
+    if scene is not None:
+        scene.check_classes(model.names)
+    names: list[str] = []
+    warnings: list[str] = []
+
+    def sound() -> Iterator[Picture]:
+        for file in folder.files:
+            try:
+                picture = read_picture(file)
+            except PictureError as error:
+                warnings.append(str(error))
+                continue
+            names.append(file.name)
+            yield picture
+
+    pictures = []
+    with _progress(console) as progress:
+        task = progress.add_task("counting", total=len(folder.files))
+        for i, counted in enumerate(model.count_each(sound(), scene=scene, confidence=confidence, classes=wanted)):
+            pictures.append({"file": names[i], **counted.to_dict()})
+            progress.advance(task)
+    if not pictures:
+        raise SourceError(f"{folder.name}: not one picture could be read; {warnings[-1]}")
+    if scene is not None and scene.lines:
+        warnings.append("lines were not counted: crossings need a clip, or a folder of pictures with --fps")
+    told: dict[str, Any] = {"source": folder.name, "pictures": pictures}
+    if warnings:
+        told["warnings"] = warnings
+    _show_pictures(told, console)
+    return told
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _show_clip(told: dict[str, Any], console: Console) -> None:
+    rate = f", {told['fps']:g} frames per second" if told["fps"] else ""
+    title = f"{Path(told['source']).name}: {told['frames']} frames, {told['seconds']:.1f} s{rate}"
+    console.print(title, markup=False, highlight=False, style="bold")
+    if told["lines"]:
+        table = Table("line", "class")
+        table.add_column("in", justify="right")
+        table.add_column("out", justify="right")
+        for name, line in told["lines"].items():
+            table.add_row(name, "all", str(line["in"]), str(line["out"]), style="bold")
+            for class_name, number in line["by_class"].items():
+                table.add_row("", class_name, str(number["in"]), str(number["out"]))
+        console.print(table)
+    if told["zones"]:
+        table = Table("zone")
+        for heading in ("entered", "peak", "mean", "stay: mean", "median", "95 %", "longest"):
+            table.add_column(heading, justify="right")
+        for name, zone in told["zones"].items():
+            stay = [_seconds(zone["dwell_seconds"][key]) for key in ("mean", "p50", "p95", "max")]
+            table.add_row(name, str(zone["entered"]), str(zone["peak"]), f"{zone['mean']:.2f}", *stay)
+        console.print(table)
+    seen = ", ".join(f"{number} {name}" for name, number in told["classes"].items()) or "nothing"
+    console.print(f"objects seen: {seen}", markup=False, highlight=False)
+
+
+def _show_pictures(told: dict[str, Any], console: Console) -> None:
+    classes = sorted({name for picture in told["pictures"] for name, n in picture["counts"].items() if n})
+    table = Table("picture")
+    for name in classes:
+        table.add_column(name, justify="right")
+    table.add_column("all", justify="right")
+    for picture in told["pictures"][:50]:
+        numbers = [str(picture["counts"].get(name, 0)) for name in classes]
+        table.add_row(picture["file"], *numbers, str(picture["total"]))
+    if len(told["pictures"]) > 50:
+        table.add_row(f"... and {len(told['pictures']) - 50} more (--json has all)", *[""] * len(classes), "")
+    if len(told["pictures"]) > 1:
+        sums = [str(sum(picture["counts"].get(name, 0) for picture in told["pictures"])) for name in classes]
+        table.add_row("sum", *sums, str(sum(picture["total"] for picture in told["pictures"])), style="bold")
+    console.print(table)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
