@@ -77,20 +77,23 @@ def _config(settings: EvaluateSettings, dataset: PreparedDataset) -> dict[str, A
     if settings.confidence is not None:
         config["confidence"] = settings.confidence
     if settings.clips:
+        # A clip without a scene or without its truth cannot be judged.
         config["clips"] = [
             {"name": clip.name, "video": str(clip.video), "scene": str(clip.scene), "truth": str(clip.truth)}
             for clip in dataset.clips
+            if clip.scene is not None and clip.truth is not None
         ]
     return config
 
 
 def _refuse_leaks(dataset: PreparedDataset) -> None:
     """A picture that the model may have learnt from says nothing about the next one."""
-    learnt = {sample.sha256: sample.path for split in ("train", "val") for sample in dataset.samples(split)}
-    for sample in dataset.samples("test"):
-        if sample.sha256 in learnt:
+    splits = dataset.manifest.splits
+    learnt = {entry.sha256: entry.file for split in splits if split != "test" for entry in splits[split]}
+    for entry in splits.get("test", ()):
+        if entry.sha256 in learnt:
             raise EvaluationError(
-                f"the test picture {sample.path.name} is also {learnt[sample.sha256].name} of another split: "
+                f"the test picture {entry.file} is also {learnt[entry.sha256]}: "
                 "prepare the data again, its splits leak"
             )
 

@@ -1,13 +1,16 @@
-"""A split of a prepared data set as the evaluator's table, and as an MLflow dataset."""
+"""A split of a prepared data set as the evaluator's table, and where the set is kept."""
 
 from __future__ import annotations
+
+import json
 
 import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
 from pipelines.datasets.manifest import PreparedDataset
+from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 
-__all__ = ["labelled_dataset", "labelled_table"]
+__all__ = ["labelled_dataset", "labelled_table", "stored_source"]
 
 
 def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
@@ -27,13 +30,20 @@ def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
 
 
 def labelled_dataset(dataset: PreparedDataset, split: str) -> PandasDataset:
-    """The same with name, digest and source, so that figures can be tied to the data they are of.
+    """The same table as an MLflow dataset that is the split's `CameraDataset` by name, digest and source.
 
-    MLflow's own digest would look at the paths alone, not at pictures and boxes; and it takes 36 characters.
+    MLflow's own digest would look at the paths alone, neither at pictures nor at boxes.
     """
-    return from_pandas(
-        labelled_table(dataset, split),
-        source=dataset.source,
-        name=f"{dataset.name}-{split}",
-        digest=dataset.digest[:36],
-    )
+    source = stored_source(dataset)
+    known = CameraDataset(dataset, source, split)
+    return from_pandas(labelled_table(dataset, split), source=source, name=known.name, digest=known.digest)
+
+
+def stored_source(dataset: PreparedDataset) -> StoredSource:
+    """Where the set can be had again: the store that the prepare step wrote it to."""
+    record = dataset.folder / "prepare.json"
+    store = None
+    if record.is_file():
+        store = json.loads(record.read_text(encoding="utf-8"))["settings"].get("store")
+    uri = store or str(dataset.folder.resolve().parent / "store")
+    return StoredSource(uri, dataset.digest, dataset.manifest.source)

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 import mlflow
-from camera_counting.model import CountingModel
 from pydantic import Field
 
 import camera_counting
+from camera_counting.detectors import Detector, open_detector
 from counting_evaluator import best_confidence, detect_all, read_table
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
-from pipelines.labelled_table import labelled_dataset, labelled_table
+from pipelines.datasets.mlflow_dataset import CameraDataset
+from pipelines.labelled_table import labelled_table, stored_source
 from pipelines.settings import StepSettings
 from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer
 from pipelines.trainers.agreement import Agreement, require_agreement
-from pipelines.trainers.checked_export import agreement_of, draft_model, input_shape
+from pipelines.trainers.checked_export import agreement_of, input_shape
 from pipelines.trainers.report import TrainingReport, plot_epochs
 from pipelines.trainers.training_run import choose_folder, mark_done, training_run
 
@@ -110,8 +111,9 @@ def _log_start(settings: TrainSettings, plan: TrainingPlan, dataset: PreparedDat
     params |= {f"option.{name}": value for name, value in plan.options.items()}
     mlflow.log_params(params)
     mlflow.set_tags({"step": "train", "trainer": settings.trainer})
+    source = stored_source(dataset)
     for split, context in (("train", "training"), ("val", "validation")):
-        mlflow.log_input(labelled_dataset(dataset, split), context=context)
+        mlflow.log_input(CameraDataset(dataset, source, split), context=context)
 
 
 def _ship(
@@ -127,12 +129,12 @@ def _ship(
     sizes = [(sample.width, sample.height) for split in samples.values() for sample in split]
     shape = input_shape(sizes, settings.image_size)
     exported = trainer.export(trained.checkpoint, folder / "export", shape)
-    model = draft_model(exported, dataset.classes, folder / "draft")
+    detector = open_detector(exported, classes=dataset.classes)
     paths = [sample.path for sample in samples["val"][:_AGREEMENT_PICTURES]]
-    agreement = agreement_of(trainer, trained, model, paths, shape)
+    agreement = agreement_of(trainer, trained, detector, paths, shape)
     mlflow.log_metrics(agreement.metrics())
     require_agreement(agreement)
-    confidence = settings.confidence or _choose_confidence(model, dataset)
+    confidence = settings.confidence or _choose_confidence(detector, dataset)
     mlflow.log_params({"confidence": confidence, "input_shape": f"{shape[0]}x{shape[1]}"})
     mlflow.log_figure(plot_epochs(trained.epochs), "training/curves.png")
     for plot in trained.plots:
@@ -142,7 +144,7 @@ def _ship(
     return TrainResult(run_id, info.model_uri, confidence, folder, trained, agreement)
 
 
-def _choose_confidence(model: CountingModel, dataset: PreparedDataset) -> float:
+def _choose_confidence(detector: Detector, dataset: PreparedDataset) -> float:
     """The score that counts best on the validation split; the default where that split shows nothing to count."""
     pictures = read_table(labelled_table(dataset, "val"))
     if not any(picture.labels for picture in pictures):
@@ -150,7 +152,7 @@ def _choose_confidence(model: CountingModel, dataset: PreparedDataset) -> float:
             "the validation split shows no object to choose the confidence by: prepare a larger one, "
             "or give the confidence"
         )
-    found = detect_all(model, pictures, 0.01).found
+    found = detect_all(detector, pictures, 0.01).found
     return best_confidence(pictures, found, dataset.classes)
 
 

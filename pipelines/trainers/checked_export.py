@@ -1,9 +1,8 @@
-"""The exported detector as a draft model, held against what was trained before anything is logged."""
+"""The exported detector, held against what was trained before anything is logged."""
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from camera_counting.model import CountingModel
 
-import camera_counting
+from camera_counting.detectors import Detector
 from pipelines.trainers.agreement import Agreement, compare_detections
 from pipelines.trainers.trainer import Trained, Trainer, TrainingError
 
-__all__ = ["agreement_of", "draft_model", "input_shape"]
+__all__ = ["agreement_of", "input_shape"]
 
 _STRIDE = 32  # of the coarsest output of every YOLO
 
@@ -46,28 +44,24 @@ def input_shape(sizes: Sequence[tuple[int, int]], image_size: int) -> tuple[int,
     return next(iter(shapes)) if len(shapes) == 1 else (longer, longer)
 
 
-def draft_model(exported: Path, classes: Sequence[str], folder: Path) -> CountingModel:
-    """The exported detector as a model of the flavour, in a folder; nothing is logged."""
-    shutil.rmtree(folder, ignore_errors=True)
-    camera_counting.save_model(exported, folder, classes=tuple(classes))
-    return camera_counting.load_model(str(folder))
-
-
 def agreement_of(
     trainer: Trainer,
     trained: Trained,
-    model: CountingModel,
+    exported: Detector,
     paths: Sequence[Path],
     shape: tuple[int, int],
     *,
     confidence: float = 0.1,
 ) -> Agreement:
-    """What the trained and the exported detector see on the same pictures."""
+    """What the trained and the exported detector see on the same pictures.
+
+    The exported one runs as it will be served: with this project's own letterbox, runtime and suppression. So
+    swapped colours or a wrong scale show as well as a broken graph.
+    """
     pictures = [_read(path) for path in paths]
     floor = confidence / 2  # a box just above the threshold may find its partner just below
     original = trainer.detect(trained.checkpoint, pictures, shape, floor)
-    exported = model.detect(pictures, confidence=floor)
-    return compare_detections(original, exported, confidence)
+    return compare_detections(original, exported.detect(pictures, floor), confidence)
 
 
 def _read(path: Path) -> npt.NDArray[np.uint8]:

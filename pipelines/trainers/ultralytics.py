@@ -234,7 +234,8 @@ def _use_all_cores(trainer: Any) -> None:
     """Undo the library's choice of one thread fewer than there are cores: on two cores that halves the speed."""
     import torch
 
-    torch.set_num_threads(_cores())
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(wished) if wished.isdigit() and int(wished) else _cores())
 
 
 def _cores() -> int:
