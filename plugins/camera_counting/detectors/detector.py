@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +62,11 @@ class Detector(ABC):
             Where an array is no such picture.
         """
 
+    def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
+        """Detect in pictures as they come; an implementation may take the next one while one is being detected."""
+        for picture in pictures:
+            yield from self.detect([picture], confidence)
+
 
 class GraphDetector(Detector):
     """A detector that is a graph in a file.
@@ -113,11 +118,13 @@ class GraphDetector(Detector):
             raise DetectorError(f"{self._path.name} cannot be run by {self.runtime.name}: {error}") from error
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
+        return list(self.detect_each(pictures, confidence))
+
+    def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
         wanted = self.confidence if confidence is None else confidence
-        writers = [self._writer(_checked(picture)) for picture in pictures]
-        if not writers:
-            return []
-        return [self._decoded(output, wanted, placement) for placement, output in self.runtime.run(writers)]
+        writers = (self._writer(_checked(picture)) for picture in pictures)
+        for placement, output in self.runtime.run(writers):
+            yield self._decoded(output, wanted, placement)
 
     def _writer(self, picture: Picture) -> Callable[[Picture], Placement]:
         return partial(letterbox, picture, self.spec)

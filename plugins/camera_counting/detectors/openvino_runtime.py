@@ -132,7 +132,8 @@ class _Slot:
 
     def result(self) -> npt.NDArray[np.float32]:
         self.request.wait()
-        return self._output[0]
+        output: npt.NDArray[np.float32] = self._output[0]
+        return output
 
 
 @cache

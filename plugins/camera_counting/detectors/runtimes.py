@@ -21,7 +21,7 @@ import numpy.typing as npt
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
 
-__all__ = ["Graph", "Runtime", "available_cores", "installed_runtimes", "runtime_for"]
+__all__ = ["Graph", "Runtime", "available_cores", "installed_runtimes", "runtime_named", "runtimes_for"]
 
 # The faster one first: YOLO11n on two cores takes OpenVINO about a third of ONNX Runtime's time.
 _RUNTIMES = {
@@ -79,8 +79,10 @@ def installed_runtimes() -> list[str]:
     return [name for name, (package, *_) in _RUNTIMES.items() if importlib.util.find_spec(package)]
 
 
-def runtime_for(path: Path, wanted: str | None = None) -> type[Runtime]:
-    """Choose the runtime for a file: `wanted`, else CAMERA_COUNTING_RUNTIME, else the fastest installed.
+def runtimes_for(path: Path, wanted: str | None = None) -> list[str]:
+    """Names of the runtimes for a file, the fastest first.
+
+    `wanted`, else CAMERA_COUNTING_RUNTIME; where neither says, all that are installed.
 
     Raises
     ------
@@ -91,17 +93,26 @@ def runtime_for(path: Path, wanted: str | None = None) -> type[Runtime]:
     if wanted is not None and wanted not in _RUNTIMES:
         raise DetectorError(f"expected a runtime of {', '.join(_RUNTIMES)}; got {wanted!r}")
     installed = installed_runtimes()
-    for name in [wanted] if wanted else list(_RUNTIMES):
-        _, module, class_name, suffixes = _RUNTIMES[name]
-        if path.suffix.lower() in suffixes and name in installed:
-            runtime: type[Runtime] = getattr(importlib.import_module(module), class_name)
-            return runtime
+    found = [
+        name
+        for name, (*_, suffixes) in _RUNTIMES.items()
+        if wanted in {None, name} and name in installed and path.suffix.lower() in suffixes
+    ]
+    if found:
+        return found
     fitting = [name for name, (*_, suffixes) in _RUNTIMES.items() if path.suffix.lower() in suffixes]
     raise DetectorError(
         f"{path.name} runs on {' or '.join(fitting) or 'no runtime known here'}; "
         f"wanted: {wanted or 'any'}, installed: {', '.join(installed) or 'none'}. "
         f"Install one, e.g. `pip install {fitting[0] if fitting else 'openvino'}`"
     )
+
+
+def runtime_named(name: str) -> type[Runtime]:
+    """The runtime of this name; imports it."""
+    _, module, class_name, _ = _RUNTIMES[name]
+    runtime: type[Runtime] = getattr(importlib.import_module(module), class_name)
+    return runtime
 
 
 def available_cores() -> int:

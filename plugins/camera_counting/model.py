@@ -1,0 +1,315 @@
+"""`CountingModel`: what `load_model` gives, and what counts pictures and clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from camera_counting.detections import Detections
+from camera_counting.detectors import Detector
+from camera_counting.errors import RequestError
+from camera_counting.pictures import Picture, read_picture
+
+if TYPE_CHECKING:
+    from camera_counting.counting import Event, FrameCount, VideoCount
+    from camera_counting.scene import Scene
+    from camera_counting.video import VideoSource
+
+__all__ = ["CountingModel", "PictureCount", "count_in_zones"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureCount:
+    """What was counted in one picture.
+
+    Parameters
+    ----------
+    counts : dict of str to int
+        Objects per class, zeros included, for every class that was asked for.
+    zones : dict of str to dict of str to int
+        The same per zone: an object is in a zone where its anchor, by default the middle of its box's lower edge,
+        is. Empty without a scene.
+    detections : Detections
+        The boxes, in pixels of the picture.
+    width, height : int
+        Size of the picture, upright.
+    """
+
+    counts: dict[str, int]
+    zones: dict[str, dict[str, int]]
+    detections: Detections
+    width: int
+    height: int
+
+    @property
+    def total(self) -> int:
+        """Objects of all classes together."""
+        return len(self.detections)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: what `camera-counting count` writes for a picture and what the scoring server answers."""
+        seen = self.detections
+        return {
+            "counts": dict(self.counts),
+            "total": self.total,
+            "zones": {name: dict(counts) for name, counts in self.zones.items()},
+            "detections": [
+                {
+                    "class": seen.names[class_id],
+                    "confidence": round(float(score), 4),
+                    "box": [round(float(edge), 1) for edge in box],
+                }
+                for box, score, class_id in zip(seen.boxes, seen.scores, seen.class_ids, strict=True)
+            ],
+            "width": self.width,
+            "height": self.height,
+        }
+
+
+class CountingModel:
+    """A detector with its thresholds, ready to count. Thread-safe.
+
+    Parameters
+    ----------
+    detector : Detector
+    digest : str
+        SHA-256 of the model's artefact; empty where it was not loaded from one.
+    name, version : str, optional
+        As registered.
+    """
+
+    def __init__(
+        self, detector: Detector, *, digest: str = "", name: str | None = None, version: str | None = None
+    ) -> None:
+        self.detector = detector
+        self.digest, self.name, self.version = digest, name, version
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, in the order of the detector's outputs."""
+        return self.detector.names
+
+    @property
+    def confidence(self) -> float:
+        """The score a detection needs where a call does not say otherwise."""
+        return self.detector.confidence
+
+    def detect(self, images: Any, confidence: float | None = None) -> list[Detections]:
+        """Boxes in each picture; see `count` for what a picture may be."""
+        return self.detector.detect([read_picture(image) for image in _several(images)], confidence)
+
+    def count(
+        self,
+        images: Any,
+        *,
+        scene: Scene | None = None,
+        confidence: float | None = None,
+        classes: Iterable[str] | None = None,
+    ) -> list[PictureCount]:
+        """Count the objects in one picture or in several.
+
+        Parameters
+        ----------
+        images
+            A path, the bytes of a JPEG, PNG or WebP file, a Pillow picture or an RGB uint8 array (H, W, 3); or a
+            sequence of them.
+        scene : Scene, optional
+            Its zones are counted each by itself; lines need a clip.
+        confidence : float, optional
+            Score from 0 to 1 that a detection needs; None takes the model's.
+        classes : iterable of str, optional
+            Only these; None takes all.
+
+        Returns
+        -------
+        list of PictureCount
+            One per picture, in order.
+
+        Raises
+        ------
+        PictureError
+            Where a picture cannot be read.
+        SceneError
+            Where the scene does not fit a picture or the model's classes.
+        RequestError
+            Where the model does not know a class, or the confidence is not from 0 to 1.
+        """
+        wanted = self.check_classes(classes)
+        self.check_confidence(confidence)
+        if scene is not None:
+            scene.check_classes(self.names)
+        pictures = map(read_picture, _several(images))
+        return list(self.count_each(pictures, scene=scene, confidence=confidence, classes=wanted))
+
+    def count_each(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        scene: Scene | None = None,
+        confidence: float | None = None,
+        classes: tuple[str, ...] | None = None,
+    ) -> Iterator[PictureCount]:
+        """Count pictures as they come, so that any number of them fits into memory.
+
+        The next picture is read while the last one is being detected. Arguments as for `count`, but pictures are
+        RGB uint8 arrays (H, W, 3), and classes are taken as checked.
+        """
+        sizes: list[tuple[int, int]] = []
+
+        def noted() -> Iterator[Picture]:
+            for picture in pictures:
+                sizes.append((picture.shape[1], picture.shape[0]))
+                yield picture
+
+        for detections in self.detector.detect_each(noted(), confidence):
+            width, height = sizes.pop(0)
+            yield _counted(detections, width, height, scene, classes)
+
+    def count_video(
+        self,
+        source: str | Path | VideoSource,
+        scene: Scene | None = None,
+        *,
+        confidence: float | None = None,
+        classes: Iterable[str] | None = None,
+        on_frame: Callable[[FrameCount], None] | None = None,
+    ) -> VideoCount:
+        """Count a clip or a folder of pictures: crossings per line, occupancy and dwell per zone.
+
+        Parameters
+        ----------
+        source : str, Path or VideoSource
+            What `camera_counting.video.open_source` opens.
+        scene : Scene, optional
+            Lines and zones; without them only the objects of each class are counted.
+        confidence, classes
+            As for `count`.
+        on_frame : callable, optional
+            Called after each frame with what is known then.
+
+        Raises
+        ------
+        SourceError, SceneError, RequestError
+            Where the clip cannot be read, the scene does not fit, or an argument makes no sense.
+        """
+        from camera_counting import counting
+
+        return counting.count_video(
+            _opened(source),
+            self.detector.detect,
+            self.names,
+            scene,
+            on_frame=on_frame,
+            confidence=self.check_confidence(confidence),
+            classes=self.check_classes(classes),
+        )
+
+    def stream(
+        self,
+        source: str | Path | VideoSource,
+        scene: Scene | None = None,
+        *,
+        confidence: float | None = None,
+        classes: Iterable[str] | None = None,
+    ) -> Iterator[Event]:
+        """Events (crossings, entries, exits) as they happen; arguments as for `count_video`."""
+        from camera_counting import counting
+
+        opened = _opened(source)
+        settings: dict[str, Any] = {
+            "confidence": self.check_confidence(confidence),
+            "classes": self.check_classes(classes),
+        }
+        with opened:
+            for frame in counting.count_frames(opened, self.detector.detect, self.names, scene, **settings):
+                yield from frame.events
+
+    def check_classes(self, classes: Iterable[str] | None) -> tuple[str, ...] | None:
+        """These classes in the model's order, once it is known to have them all; None for all.
+
+        Raises
+        ------
+        RequestError
+            Where it does not know one, or none is named.
+        """
+        if classes is None:
+            return None
+        wanted = [classes] if isinstance(classes, str) else list(classes)
+        if not wanted:
+            raise RequestError("classes: expected at least one class, got none; leave it out to count all")
+        for name in wanted:
+            if name not in self.names:
+                known = ", ".join(self.names[:20]) + (", …" if len(self.names) > 20 else "")
+                raise RequestError(f"classes: the model does not know {str(name)[:40]!r}; it knows {known}")
+        return tuple(name for name in self.names if name in wanted)
+
+    def check_confidence(self, confidence: float | None) -> float:
+        """This confidence, or the model's, once it is known to be a number from 0 to 1.
+
+        Raises
+        ------
+        RequestError
+        """
+        if confidence is None:
+            return self.confidence
+        if isinstance(confidence, bool) or not isinstance(confidence, (int, float, np.number)):
+            raise RequestError(f"confidence: expected a number from 0 to 1, got {type(confidence).__name__}")
+        if not 0 <= confidence <= 1:  # NaN fails this, too
+            raise RequestError(f"confidence: expected a number from 0 to 1, got {confidence}")
+        return float(confidence)
+
+
+def count_in_zones(
+    detections: Detections, scene: Scene, width: int, height: int, classes: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Objects per zone and class in a picture of this size; an anchor on a zone's border is in it.
+
+    Raises
+    ------
+    SceneError
+        Where a zone lies outside the picture.
+    """
+    from camera_counting.counting.counter import anchors
+    from camera_counting.geometry import inside
+
+    found: dict[str, dict[str, int]] = {}
+    for zone in scene.for_size(width, height).zones:
+        counted = [name for name in classes if zone.classes is None or name in zone.classes]
+        numbers = dict.fromkeys(counted, 0)
+        corners = np.asarray(zone.polygon, np.float64)
+        points = anchors(np.asarray(detections.boxes, np.float64), zone.anchor)
+        for (x, y), class_id in zip(points, detections.class_ids, strict=True):
+            name = detections.names[class_id]
+            if name in numbers and inside(corners, float(x), float(y)):
+                numbers[name] += 1
+        found[zone.name] = numbers
+    return found
+
+
+def _counted(
+    detections: Detections, width: int, height: int, scene: Scene | None, classes: tuple[str, ...] | None
+) -> PictureCount:
+    seen = detections.of_classes(classes)
+    counts = seen.counts()
+    if classes is not None:
+        counts = {name: counts[name] for name in classes}
+    zones = count_in_zones(seen, scene, width, height, tuple(counts)) if scene is not None else {}
+    return PictureCount(counts, zones, seen, width, height)
+
+
+def _several(images: Any) -> Sequence[Any]:
+    if isinstance(images, (list, tuple)):
+        return images
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return list(images)
+    return [images]
+
+
+def _opened(source: str | Path | VideoSource) -> VideoSource:
+    from camera_counting.video import VideoSource, open_source
+
+    return source if isinstance(source, VideoSource) else open_source(source)

@@ -1,0 +1,192 @@
+"""The prediction log: what was counted where and how surely, without a single picture.
+
+    <root>/                                    CAMERA_COUNTING_PREDICTION_LOG: a folder or s3://bucket/prefix
+    ├── date=2026-01-31/camera_id=gate-7/part-….parquet
+    └── _spool/….jsonl                         what is not yet in Parquet (for s3: in CAMERA_COUNTING_SPOOL)
+
+Every answer is first appended to a local spool, so `kill -9` loses nothing that was answered, and no answer waits
+for Parquet or a network. A thread packs the spool into Parquet when it is large or old enough; at exit; and a new
+process packs what a dead one left. A row may then stand in both for a moment: it is told by its id, never twice.
+Any number of processes may write to one root.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from camera_counting.errors import PredictionLogError
+from camera_counting.prediction_record import Prediction
+from camera_counting.spool import Spool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ENVIRONMENT", "Prediction", "PredictionLog", "active_log", "read_predictions"]
+
+_logger = logging.getLogger(__name__)
+
+ENVIRONMENT = "CAMERA_COUNTING_PREDICTION_LOG"
+
+_open_logs: dict[tuple[str, int], PredictionLog] = {}
+_opening = threading.Lock()
+
+
+def active_log() -> PredictionLog | None:
+    """The log that CAMERA_COUNTING_PREDICTION_LOG names, one per process; None where it names none."""
+    uri = os.environ.get(ENVIRONMENT, "").strip()
+    if not uri:
+        return None
+    key = (uri, os.getpid())  # a forked process has a spool of its own
+    with _opening:
+        if key not in _open_logs:
+            _open_logs[key] = PredictionLog(uri)
+        return _open_logs[key]
+
+
+class PredictionLog:
+    """The one writer of a prediction log. Thread-safe.
+
+    Parameters
+    ----------
+    uri : str
+        A folder, `file://...` or `s3://bucket/prefix`. Credentials and endpoint come from the environment, as for
+        MLflow's own artefacts (AWS_ACCESS_KEY_ID, ..., MLFLOW_S3_ENDPOINT_URL).
+    rows, seconds : int, float, optional
+        The spool is packed into Parquet once it holds this many rows, or its first row is this old. By default
+        5,000 rows and 300 seconds (CAMERA_COUNTING_PREDICTION_LOG_SECONDS).
+
+    Attributes
+    ----------
+    lost : int
+        Rows that could not even be spooled. A log that cannot be written never fails an answer: it is told once,
+        loudly, in the server's log, and counted here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> log = PredictionLog(folder)
+    >>> log.append([Prediction.now(camera_id="gate-7", counts={"person": 2})])
+    >>> len(read_predictions(folder))
+    1
+    >>> log.flush()
+    >>> read_predictions(folder)[["camera_id", "count_person"]].values.tolist()
+    [['gate-7', 2]]
+    """
+
+    def __init__(self, uri: str, *, rows: int = 5_000, seconds: float | None = None) -> None:
+        self.uri = uri
+        self.lost = 0
+        self._silent = False
+        self._telling = threading.Lock()
+        self._spool: Spool | None
+        try:
+            self._spool = Spool(uri, rows=rows, seconds=_seconds() if seconds is None else seconds)
+        except OSError as error:
+            self._spool = None
+            self._complain(error)
+
+    def append(self, records: Iterable[Prediction]) -> None:
+        """Add rows; they survive a `kill -9` from the moment this returns. Never raises where it cannot write."""
+        records = list(records)
+        if not records:
+            return
+        try:
+            if self._spool is None:
+                self._spool = Spool(self.uri, rows=5_000, seconds=_seconds())
+            self._spool.append(records)
+        except OSError as error:
+            with self._telling:
+                self.lost += len(records)
+            self._complain(error)
+        else:
+            with self._telling:
+                if self._silent:
+                    _logger.warning(
+                        "the prediction log %s is written again; %d rows were lost", self.uri, self.lost
+                    )
+                    self._silent = False
+
+    def flush(self) -> None:
+        """Pack everything into Parquet now.
+
+        Raises
+        ------
+        PredictionLogError
+            Where it cannot be written; the rows stay in the spool.
+        """
+        if self._spool is not None:
+            self._spool.pack()
+
+    def close(self) -> None:
+        """Pack everything, as `flush` does, and let the spool go."""
+        if self._spool is not None:
+            self._spool.close()
+
+    def _complain(self, error: OSError) -> None:
+        with self._telling:
+            if not self._silent:
+                _logger.error(
+                    "THE PREDICTION LOG %s CANNOT BE WRITTEN (%s): answers go on, but are not recorded; check "
+                    "the folder's rights and space, or %s",
+                    self.uri,
+                    error,
+                    ENVIRONMENT,
+                )
+                self._silent = True
+
+
+def read_predictions(
+    uri: str,
+    since: datetime | date | None = None,
+    until: datetime | date | None = None,
+    cameras: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Read a prediction log, rows that are not yet in Parquet included.
+
+    Parameters
+    ----------
+    uri : str
+        As for `PredictionLog`.
+    since, until : datetime or date, optional
+        Rows with `since <= time < until`; a time without a zone is UTC, a date its midnight.
+    cameras : sequence of str, optional
+        Only these.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In order of time, with the columns of `Prediction`, and `count_<class>` for every class that occurs
+        (missing where a row's model did not count that class). Columns that a newer version wrote are kept.
+
+    Raises
+    ------
+    PredictionLogError
+        Where the log cannot be read; a log that does not exist yet is empty.
+    """
+    from camera_counting.prediction_store import read_rows
+
+    return read_rows(uri, _moment(since), _moment(until), None if cameras is None else list(cameras))
+
+
+def _moment(value: datetime | date | None) -> datetime | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _seconds() -> float:
+    text = os.environ.get("CAMERA_COUNTING_PREDICTION_LOG_SECONDS", "")
+    try:
+        return float(text) if text else 300.0
+    except ValueError:
+        raise PredictionLogError(
+            f"CAMERA_COUNTING_PREDICTION_LOG_SECONDS: expected a number of seconds, got {text[:40]!r}"
+        ) from None

@@ -1,0 +1,104 @@
+"""One row of the prediction log."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["COLUMNS", "Prediction", "camera_folder"]
+
+_LONGEST_FOLDER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is kept of one counted picture or clip; never the picture itself.
+
+    Attributes
+    ----------
+    id : str
+        Unique; a row is told by it wherever it stands.
+    time : datetime
+        When the picture was taken, where the request said so, else when it was counted. UTC.
+    camera_id : str
+        Empty where the request named none.
+    model_name, model_version, model_digest : str
+        As registered, empty where it was not; SHA-256 of the artefact.
+    kind : "image" or "video"
+    counts : dict of str to int
+        Objects per class, zeros included.
+    total : int
+    confidence_mean, confidence_min, confidence_p10 : float or None
+        Over the detections; None where there were none.
+    brightness, contrast, sharpness : float or None
+        See `camera_counting.picture_features`.
+    width, height : int or None
+    latency_ms : float or None
+        Decoding and counting.
+    """
+
+    id: str
+    time: datetime
+    camera_id: str = ""
+    model_name: str = ""
+    model_version: str = ""
+    model_digest: str = ""
+    kind: str = "image"
+    counts: dict[str, int] | None = None
+    total: int = 0
+    confidence_mean: float | None = None
+    confidence_min: float | None = None
+    confidence_p10: float | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    sharpness: float | None = None
+    width: int | None = None
+    height: int | None = None
+    latency_ms: float | None = None
+
+    @classmethod
+    def now(cls, **values: Any) -> Prediction:
+        """A row of this moment with an id of its own; `total` is the sum of `counts` where it is not given.
+
+        Examples
+        --------
+        >>> Prediction.now(counts={"person": 2, "car": 1}).total
+        3
+        """
+        values.setdefault("id", uuid.uuid4().hex)
+        values.setdefault("time", datetime.now(UTC))
+        values.setdefault("total", sum((values.get("counts") or {}).values()))
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """One line for the spool."""
+        row = asdict(self)
+        row["time"] = self.time.astimezone(UTC).isoformat()
+        row["camera_id"] = _folder_sized(self.camera_id)
+        return json.dumps(row, allow_nan=False, separators=(",", ":"))
+
+
+COLUMNS = tuple(field.name for field in fields(Prediction))
+
+
+def camera_folder(camera_id: str) -> str:
+    """The partition's folder of a camera; any text becomes one safe name, as Hive partitions are written.
+
+    Examples
+    --------
+    >>> camera_folder("../etc/passwd"), camera_folder("")
+    ('camera_id=..%2Fetc%2Fpasswd', 'camera_id=__HIVE_DEFAULT_PARTITION__')
+    """
+    return "camera_id=" + (quote(camera_id, safe="") if camera_id else "__HIVE_DEFAULT_PARTITION__")
+
+
+def _folder_sized(camera_id: str) -> str:
+    """The id itself, or, where no folder could bear its name, its beginning with a digest."""
+    if len(quote(camera_id, safe="")) <= _LONGEST_FOLDER:
+        return camera_id
+    return f"{camera_id[:12]}~{sha256(camera_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"

@@ -1,0 +1,263 @@
+"""A counting request: rows with a picture or a clip, and how they are to be counted; checked, cell by cell."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from camera_counting.errors import RequestError, SceneError
+from camera_counting.request_schema import COLUMNS, PARAMS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from camera_counting.model import CountingModel
+    from camera_counting.scene import Scene
+
+__all__ = ["RequestParams", "RequestRow", "read_params", "read_rows", "rows_of_columns", "rows_of_table"]
+
+_MAX_CAMERA_ID = 200
+_EARLIEST, _LATEST = 0.0, 4102444800.0  # 1970 and 2100
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """One row: either `image` or `video` holds bytes, or base64 text that `bytes_of` will decode."""
+
+    number: int
+    image: Any
+    video: Any
+    camera_id: str | None
+    time: datetime | None
+
+    @property
+    def kind(self) -> str:
+        return "image" if self.image is not None else "video"
+
+    def content(self) -> bytes:
+        """The bytes of the picture or clip.
+
+        Raises
+        ------
+        RequestError
+            Where the cell is neither bytes nor valid base64.
+        """
+        return _bytes_of(self.image if self.image is not None else self.video, self.kind)
+
+
+@dataclass(frozen=True)
+class RequestParams:
+    """How the rows are to be counted."""
+
+    confidence: float | None = None
+    classes: tuple[str, ...] | None = None
+    scene: Scene | None = None
+    skip: bool = False
+
+
+def rows_of_table(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a DataFrame as mappings, in order; its index is of no meaning."""
+    columns = [str(name) for name in table.columns]
+    if repeated := sorted({name for name in columns if columns.count(name) > 1} & set(COLUMNS)):
+        raise RequestError(f"the column {repeated[0]!r} stands there twice")
+    return rows_of_columns({name: list(table.iloc[:, at]) for at, name in enumerate(columns)})
+
+
+def rows_of_columns(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows of a table that is given by its columns, once they are known to be of one length.
+
+    Examples
+    --------
+    >>> rows_of_columns({"image": ["a", "b"], "camera_id": ["x", None]})
+    [{'image': 'a', 'camera_id': 'x'}, {'image': 'b', 'camera_id': None}]
+    """
+    lengths = {name: len(cells) for name, cells in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{str(name)[:40]} has {length}" for name, length in list(lengths.items())[:8])
+        raise RequestError(f"expected columns of one length; {told}")
+    names = list(columns)
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def read_rows(cells: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[RequestRow | RequestError]:
+    """Check the rows; one that cannot be counted comes back as the error that says why.
+
+    Raises
+    ------
+    RequestError
+        Where there is no row, or neither an `image` nor a `video` column.
+    """
+    columns = [str(name) for name in columns]
+    if not {"image", "video"} & set(columns):
+        found = ", ".join(repr(name[:40]) for name in columns[:8]) or "none"
+        raise RequestError(
+            f"expected a column 'image' (JPEG, PNG or WebP; base64 in JSON) or 'video'; found the columns {found}"
+        )
+    if not cells:
+        raise RequestError("the table is empty: expected at least one row with a picture or a clip")
+    rows: list[RequestRow | RequestError] = []
+    for number, row in enumerate(cells):
+        try:
+            rows.append(_row(number, row))
+        except RequestError as error:
+            rows.append(RequestError(f"row {number}: {error}"))
+    return rows
+
+
+def read_params(params: Mapping[str, Any] | None, model: CountingModel) -> RequestParams:
+    """Check the params against the model.
+
+    Raises
+    ------
+    RequestError
+        Where one is unknown, of a wrong type or makes no sense to this model.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> read_params({}, SimpleNamespace()).skip
+    False
+    """
+    if params is None:
+        return RequestParams()
+    if not isinstance(params, Mapping):
+        raise RequestError(f"params: expected an object, got {_kind(params)}")
+    for name in params:
+        if name not in PARAMS:
+            raise RequestError(f"params: {str(name)[:40]!r} is not known; expected {', '.join(PARAMS)}")
+    given = {name: value for name, value in params.items() if not _is_null(value)}
+    confidence = given.get("confidence")
+    if confidence is not None:
+        confidence = model.check_confidence(confidence)
+    classes = model.check_classes(_class_list(given["classes"])) if "classes" in given else None
+    scene = _scene(given["scene"]) if "scene" in given else None
+    if scene is not None:
+        try:
+            scene.check_classes(model.names)
+        except SceneError as error:
+            raise RequestError(f"params: {error}") from None
+    on_error = given.get("on_error", "fail")
+    if on_error not in ("fail", "skip"):
+        told = repr(on_error[:40]) if isinstance(on_error, str) else _kind(on_error)
+        raise RequestError(f"params: on_error: expected 'fail' or 'skip', got {told}")
+    return RequestParams(confidence, classes, scene, on_error == "skip")
+
+
+def _row(number: int, row: Mapping[str, Any]) -> RequestRow:
+    image, video = (None if _is_null(row.get(name)) else row.get(name) for name in ("image", "video"))
+    if image is None and video is None:
+        raise RequestError("expected a picture in 'image' or a clip in 'video', got neither")
+    if image is not None and video is not None:
+        raise RequestError("expected either a picture in 'image' or a clip in 'video', got both")
+    return RequestRow(number, image, video, _camera(row.get("camera_id")), _time(row.get("timestamp")))
+
+
+def _bytes_of(cell: Any, column: str) -> bytes:
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        content = bytes(cell)
+    elif isinstance(cell, str):
+        text = cell
+        if text.startswith("data:"):
+            head, comma, text = text.partition(",")
+            if not comma or not head.endswith(";base64"):
+                raise RequestError(f"{column}: expected base64 text after 'data:…;base64,'")
+        try:
+            # line breaks, as the base64 command writes them, are all that is allowed beside the alphabet
+            content = binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+        except (binascii.Error, ValueError):
+            raise RequestError(
+                f"{column}: expected base64 text (alphabet A-Z a-z 0-9 + /, padded with =); {len(cell)} "
+                "characters came that are none"
+            ) from None
+    else:
+        raise RequestError(f"{column}: expected base64 text or bytes, got {_kind(cell)}")
+    if not content:
+        raise RequestError(f"{column}: the {'picture' if column == 'image' else 'clip'} is empty: 0 bytes")
+    return content
+
+
+def _camera(value: Any) -> str | None:
+    if _is_null(value):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        if not (isinstance(value, float) and value.is_integer()):
+            raise RequestError(f"camera_id: expected text, got {_kind(value)}")
+        value = int(value)  # pandas turns a column of whole numbers with a gap into floats
+    text = str(value).strip()
+    if len(text) > _MAX_CAMERA_ID:
+        raise RequestError(f"camera_id: expected at most {_MAX_CAMERA_ID} characters, got {len(text)}")
+    return text or None
+
+
+def _time(value: Any) -> datetime | None:
+    if _is_null(value):
+        return None
+    try:
+        if isinstance(value, datetime):
+            time = value
+        elif isinstance(value, str):
+            time = datetime.fromisoformat(value.strip())
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            if not _EARLIEST <= value <= _LATEST:
+                raise RequestError("timestamp: expected seconds since 1970, got a number far from our time")
+            return datetime.fromtimestamp(value, UTC)
+        else:
+            raise RequestError(f"timestamp: expected ISO 8601 text or seconds since 1970, got {_kind(value)}")
+    except (ValueError, OverflowError):
+        raise RequestError(
+            f"timestamp: expected ISO 8601 such as 2026-01-31T08:15:00+01:00, got {str(value)[:40]!r}"
+        ) from None
+    # without an offset, it is UTC: a server's own time zone must not change what a request means
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _class_list(value: Any) -> list[str]:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.startswith("["):
+            return [part.strip() for part in text.split(",") if part.strip()]
+        try:
+            value = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            raise RequestError(
+                "params: classes: expected names separated by commas, or a JSON list of names"
+            ) from None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        raise RequestError(
+            f"params: classes: expected names separated by commas, or a list of names; got {_kind(value)}"
+        )
+    return list(value)
+
+
+def _scene(value: Any) -> Scene:
+    from camera_counting.scene import Scene
+
+    try:
+        if isinstance(value, str):
+            return Scene.from_json(value, source="params: scene")
+        return Scene.from_dict(value, source="params: scene")
+    except SceneError as error:
+        raise RequestError(str(error)) from None
+
+
+def _is_null(value: Any) -> bool:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), type(value).__name__)

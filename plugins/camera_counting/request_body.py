@@ -1,0 +1,169 @@
+"""The body of a scoring request to rows: MLflow's four JSON formats, CSV and Parquet, all to the same rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from typing import Any
+
+from camera_counting.errors import RequestError
+from camera_counting.request import rows_of_columns
+
+__all__ = ["FORMATS", "UnsupportedBody", "read_body"]
+
+Body = tuple[list[dict[str, Any]], list[str], Any]
+
+FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+_MAX_ROWS = 1000
+_MAX_UNPACKED = 2 << 30
+
+
+class UnsupportedBody(RequestError):  # noqa: N818 - it is a kind of request, told apart for its status code
+    """A body of a type that is not read."""
+
+
+def read_body(data: bytes | str, content_type: str | None) -> Body:
+    """Rows, the names of all columns, and params.
+
+    Parameters
+    ----------
+    data : bytes or str
+    content_type : str or None
+        application/json, text/csv or application/vnd.apache.parquet (or application/parquet).
+
+    Raises
+    ------
+    RequestError
+        Where the body is not what its type says; the text holds nothing of it.
+
+    Examples
+    --------
+    >>> read_body(b'{"inputs": {"image": ["aGk="]}, "params": {"confidence": 0.4}}', "application/json")
+    ([{'image': 'aGk='}], ['image'], {'confidence': 0.4})
+    """
+    kind, _, rest = (content_type or "").partition(";")
+    kind = kind.strip().lower()
+    charset = rest.strip().lower().removeprefix("charset=").strip('"')
+    if charset not in {"", "utf-8", "utf8"}:
+        raise UnsupportedBody(f"expected the charset utf-8, got {charset[:40]!r}")
+    if kind == "application/json":
+        body = _json(data)
+    elif kind == "text/csv":
+        body = _csv(data)
+    elif kind in {"application/vnd.apache.parquet", "application/parquet", "application/x-parquet"}:
+        body = _parquet(data if isinstance(data, bytes) else data.encode())
+    else:
+        raise UnsupportedBody(
+            "expected the content type application/json, text/csv or application/vnd.apache.parquet; "
+            f"got {kind[:80]!r}"
+        )
+    _check_length(len(body[0]))
+    return body
+
+
+def _json(data: bytes | str) -> Body:
+    try:
+        content = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise RequestError(
+            f"the body is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from None
+    except UnicodeDecodeError:
+        raise RequestError("the body is no JSON: it is not in UTF-8") from None
+    except RecursionError:
+        raise RequestError("the body is no JSON that can be read: it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise RequestError(
+            f"expected a JSON object with one of {', '.join(FORMATS)}; got a {type(content).__name__}"
+        )
+    found = [name for name in FORMATS if name in content]
+    if len(found) != 1:
+        keys = ", ".join(repr(str(key)[:40]) for key in list(content)[:8]) or "none"
+        raise RequestError(f"expected exactly one of {', '.join(FORMATS)}; got the keys {keys}")
+    if unknown := set(content) - {found[0], "params"}:
+        raise RequestError(f"expected {found[0]} and params; {sorted(unknown)[0][:40]!r} is not known")
+    rows, columns = (
+        _split(content[found[0]]) if found[0] == "dataframe_split" else _rows(content[found[0]], found[0])
+    )
+    return rows, columns, content.get("params")
+
+
+def _split(value: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    if not isinstance(value, dict) or set(value) - {"columns", "data", "index"} or "data" not in value:
+        raise RequestError("dataframe_split: expected an object with columns and data")
+    columns, data = value.get("columns"), value["data"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise RequestError("dataframe_split: columns: expected a list of names, such as ['image']")
+    if len(set(columns)) != len(columns):
+        raise RequestError("dataframe_split: columns: a name stands there twice")
+    if not isinstance(data, list):
+        raise RequestError("dataframe_split: data: expected a list of rows")
+    for number, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(columns):
+            came = f"{len(row)} values" if isinstance(row, list) else "something else"
+            raise RequestError(
+                f"row {number}: expected a list of {len(columns)} values, as there are columns; got {came}"
+            )
+    return [dict(zip(columns, row, strict=True)) for row in data], columns
+
+
+def _rows(value: Any, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+    if isinstance(value, dict) and name != "dataframe_records":
+        if any(not isinstance(cells, list) for cells in value.values()):
+            if any(isinstance(cells, list) for cells in value.values()):
+                raise RequestError(f"{name}: expected either a list in every column, or one value in each")
+            value = {column: [cell] for column, cell in value.items()}
+        return rows_of_columns(value), list(value)
+    if not isinstance(value, list):
+        raise RequestError(f"{name}: expected a list of objects, one per row, such as [{{'image': '...'}}]")
+    for number, row in enumerate(value):
+        if not isinstance(row, dict):
+            raise RequestError(f"row {number}: expected an object such as {{'image': '...'}}")
+    if not value:
+        return [], ["image"]  # no row tells a column; what is missing is the rows
+    return value, list(dict.fromkeys(column for row in value for column in row))
+
+
+def _csv(data: bytes | str) -> Body:
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+    except UnicodeDecodeError:
+        raise RequestError("the body is no CSV in UTF-8") from None
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = [{key: value or None for key, value in row.items() if key is not None} for row in reader]
+        columns = list(reader.fieldnames or [])
+    except (csv.Error, TypeError):
+        raise RequestError(f"the body is no CSV: line {reader.line_num} cannot be read") from None
+    return rows, columns, None
+
+
+def _parquet(data: bytes) -> Body:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        _check_length(file.metadata.num_rows)
+        groups = (file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+        if sum(groups) > _MAX_UNPACKED:
+            raise RequestError("the Parquet table unpacks to more than 2 GiB; send it in parts")
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError("the body is no Parquet file that can be read") from None
+    names = table.column_names
+    if len(set(names)) != len(names):
+        raise RequestError("the Parquet table has a column twice")
+    return rows_of_columns({name: table.column(name).to_pylist() for name in names}), names, None
+
+
+def _check_length(rows: int) -> None:
+    wanted = os.environ.get("CAMERA_COUNTING_MAX_ROWS", "")
+    limit = int(wanted) if wanted.isdigit() and int(wanted) > 0 else _MAX_ROWS
+    if rows > limit:
+        raise RequestError(f"expected at most {limit} rows, got {rows}; send them in several requests")

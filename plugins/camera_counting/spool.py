@@ -1,0 +1,267 @@
+"""The spool: rows on their way into the prediction log, in files that outlive the process that wrote them.
+
+Each process appends to a file of its own and holds its lock. A file whose lock can be had belongs to nobody alive,
+so whoever finds it packs it. Packing writes Parquet files that are named after the spool file, so that packing the
+same file again, after a `kill -9` in the middle, overwrites them with the same rows.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from camera_counting.errors import PredictionLogError
+from camera_counting.prediction_record import Prediction
+
+__all__ = ["Spool", "local_root", "spool_folder", "spooled_rows"]
+
+_logger = logging.getLogger(__name__)
+
+# More than this waits only where the log itself cannot be written, or nobody packs it.
+_MAX_BYTES = 256 << 20
+_RETRY_SECONDS = 60.0
+
+
+def local_root(uri: str) -> Path | None:
+    """The folder that a URI names; None for one of a remote store."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else Path(uri)
+
+
+def spool_folder(uri: str) -> Path:
+    """Where the spool of this log lies: in the log itself, or, for a remote one, in a local folder."""
+    root = local_root(uri)
+    if root is not None:
+        return root / "_spool"
+    home = os.environ.get("CAMERA_COUNTING_SPOOL") or os.path.join(  # noqa: PTH118
+        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "camera-counting", "spool"
+    )
+    return Path(home) / hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+class Spool:
+    """One process's way into a prediction log. Thread-safe.
+
+    Parameters
+    ----------
+    uri : str
+        The log.
+    rows, seconds : int, float
+        See `PredictionLog`.
+
+    Raises
+    ------
+    OSError
+        Where the spool's folder cannot be written.
+    """
+
+    def __init__(self, uri: str, *, rows: int, seconds: float) -> None:
+        self._uri, self._rows, self._seconds = uri, rows, seconds
+        self._folder = spool_folder(uri)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._packing = threading.Lock()
+        self._wake = threading.Event()
+        self._current: _SpoolFile | None = None
+        self._closed = False
+        self._complained = False
+        me = weakref.ref(self)
+        self._thread = threading.Thread(target=_work, args=(me, self._wake), name="prediction-log", daemon=True)
+        self._thread.start()
+        atexit.register(_close_at_exit, me)
+
+    def append(self, records: Sequence[Prediction]) -> None:
+        """Write rows to the file.
+
+        Raises
+        ------
+        OSError
+            Where they cannot be written, or the spool is full.
+        """
+        lines = "".join(record.to_json() + "\n" for record in records).encode()
+        with self._lock:
+            if self._current is None:
+                self._check_room()
+                self._current = _SpoolFile.create(self._folder)
+            self._current.write(lines, len(records))
+            full = self._current.rows >= self._rows
+        if full:
+            self._wake.set()
+
+    def pack(self, own: bool = True) -> None:
+        """Pack this process's rows, and those of dead processes, into the log; without `own` those alone.
+
+        Raises
+        ------
+        PredictionLogError
+            Where the log cannot be written; the rows stay in the spool.
+        """
+        with self._packing:
+            if own:
+                with self._lock:
+                    current, self._current = self._current, None
+                if current is not None:
+                    current.release()
+            for path in sorted(self._folder.glob("*.jsonl")):
+                _pack_orphan(path, self._uri)
+
+    def close(self) -> None:
+        """Pack and end the thread."""
+        self._closed = True
+        self._wake.set()
+        self.pack()
+
+    def wait_seconds(self) -> float:
+        """How long until there is something to do."""
+        current = self._current
+        if current is None:
+            return self._seconds
+        return max(0.0, current.born + self._seconds - time.monotonic())
+
+    def work(self) -> float:
+        """Pack where it is time; how long to sleep then."""
+        if self._closed:
+            return 0.0
+        current = self._current
+        due = current is not None and (current.rows >= self._rows or self.wait_seconds() <= 0)
+        if due or self._has_others():
+            try:
+                self.pack(own=due)
+                self._complained = False
+            except (PredictionLogError, OSError) as error:
+                if not self._complained:
+                    _logger.error(
+                        "the prediction log %s cannot be written: %s; rows wait in the spool", self._uri, error
+                    )
+                    self._complained = True
+                return _RETRY_SECONDS
+        return max(0.05, min(self.wait_seconds(), self._seconds))
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def _has_others(self) -> bool:
+        current = self._current
+        mine = None if current is None else current.path
+        return any(path != mine for path in self._folder.glob("*.jsonl"))
+
+    def _check_room(self) -> None:
+        waiting = sum(path.stat().st_size for path in self._folder.glob("*.jsonl"))
+        if waiting > _MAX_BYTES:
+            raise OSError(errno.ENOSPC, f"{waiting >> 20} MiB wait in the spool {self._folder} already")
+
+
+class _SpoolFile:
+    """The file that this process appends to, with its lock."""
+
+    def __init__(self, path: Path, handle: FileIO) -> None:
+        self.path, self._handle = path, handle
+        self.rows, self.born = 0, time.monotonic()
+
+    @classmethod
+    def create(cls, folder: Path) -> _SpoolFile:
+        # locked before it has its name, so that nobody takes it for a dead process's
+        hidden = folder / f".{uuid.uuid4().hex}"
+        handle = FileIO(hidden, "xb")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            path = folder / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex}.jsonl"
+            hidden.rename(path)
+        except OSError:
+            handle.close()
+            raise
+        return cls(path, handle)
+
+    def write(self, lines: bytes, rows: int) -> None:
+        before = os.fstat(self._handle.fileno()).st_size
+        if before > _MAX_BYTES:
+            raise OSError(errno.ENOSPC, f"{before >> 20} MiB wait in {self.path} already")
+        try:
+            written = self._handle.write(lines)
+            if written != len(lines):
+                raise OSError(errno.ENOSPC, "the disk is full")
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._handle.truncate(before)
+                self._handle.seek(before)  # half a row would swallow the next one
+            raise
+        self.rows += rows
+
+    def release(self) -> None:
+        self._handle.close()
+
+
+def spooled_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a spool file; the line that a dying process cut off is left out."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return  # packed in the meantime
+    for line in content.split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            _logger.warning("%s: a line is no row; it is left out", path.name)
+            continue
+        if isinstance(row, dict) and "id" in row and "time" in row:
+            yield row
+
+
+def _pack_orphan(path: Path, uri: str) -> None:
+    from camera_counting.prediction_store import write_rows
+
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # its process lives
+        if os.fstat(descriptor).st_nlink == 0:
+            return  # another process packed it while this one waited
+        rows = list(spooled_rows(path))
+        if rows:
+            write_rows(uri, rows, path.stem)
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _work(spool: weakref.ref[Spool], wake: threading.Event) -> None:
+    sleep = 0.05  # what a dead process left is packed soon after the start
+    while True:
+        wake.wait(sleep)
+        wake.clear()
+        alive = spool()
+        if alive is None or alive.closed:
+            return
+        sleep = alive.work()
+        del alive
+
+
+def _close_at_exit(spool: weakref.ref[Spool]) -> None:
+    alive = spool()
+    if alive is None or alive.closed:
+        return
+    try:
+        alive.close()
+    except (PredictionLogError, OSError) as error:
+        _logger.error("the prediction log could not be packed at exit: %s; the next process does it", error)
