@@ -92,8 +92,8 @@ def person_look(rng: np.random.Generator, *, rain: bool = False) -> PersonLook:
         top=one_of(_TOPS),
         trousers=one_of(_TROUSERS),
         shoes=one_of(((30, 28, 28), (230, 228, 224), (84, 56, 40))),
-        coat=bool(rng.random() < 0.22),
-        skirt=bool(rng.random() < 0.12),
+        coat=bool(rng.random() < 0.15),
+        skirt=bool(rng.random() < 0.08),
         short_sleeves=bool(rng.random() < 0.3),
         backpack=one_of(_TOPS) if rng.random() < 0.2 else None,
         bag=one_of(_TOPS) if rng.random() < 0.22 else None,
@@ -221,7 +221,8 @@ def sketch_person(
             )
         ]
         if look.coat or look.skirt:
-            rim += [disc(at[name], 0.05 * scale, 0.05 * scale) for name in ("knee_l", "knee_r")]
+            hem = [0.45 * at[f"hip_{side}"] + 0.55 * at[f"knee_{side}"] for side in ("l", "r")]
+            rim += [disc(point, 0.056 * scale, 0.03 * scale) for point in hem]
         hull = cv2.convexHull(np.concatenate(rim).astype(np.float32))[:, 0].astype(np.float64)
         sketch.solid(hull, shaded(look.top, 0.76))
         middle = hull.mean(axis=0)
@@ -285,6 +286,8 @@ def sketch_person(
             disc(top + shift(light_x * 0.07 * scale, -0.03 * scale), 0.17 * scale, 0.07 * scale), look.umbrella
         )
 
+    foot = (fallen["ankle_l"] + fallen["ankle_r"]) / 2
+    sketch.contacts.append(disc(foot, 0.15 * scale, 0.06 * scale))
     for a, b, radius in (
         ("ankle_l", "hip_l", 0.045),
         ("ankle_r", "hip_r", 0.045),

@@ -219,18 +219,22 @@ class Renderer:
         return Seen(thing.track, (cx1, cy1, cx2, cy2), left / area, inside)
 
     def _cast(self, canvas: Image, order: Sequence[Shown]) -> None:
-        shade = np.zeros((self.height, self.width), np.uint8)
+        """Darken the ground below everything, and where the sun does not reach it."""
+        layers = [([p for t in order for p in t.sketch.contacts], self.height / 90, 0.62)]
+        if self._overcast:
+            layers.append(([p for t in order for p in t.sketch.shadows], self.height / 30, 0.1))
+        else:
+            layers.append(([p for t in order for p in t.sketch.shadows], self.height / 220, 0.5))
         scale = (1 << _SHIFT) / _OVER
-        for thing in order:
-            for polygon in thing.sketch.shadows:
+        for polygons, sigma, strength in layers:
+            shade = np.zeros((self.height, self.width), np.uint8)
+            for polygon in polygons:
                 cv2.fillPoly(shade, [(polygon * scale).round().astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
-        if not shade.any():
-            return
-        sigma = self.height / (65 if self._overcast else 200)
-        soft = cv2.GaussianBlur(shade, (0, 0), sigma)
-        strength = 0.3 if self._overcast else 0.52
-        keep = 255 - (cv2.resize(soft, (canvas.shape[1], canvas.shape[0])) * strength).astype(np.uint8)
-        cv2.multiply(canvas, cv2.merge([keep, keep, keep]), canvas, 1 / 255)
+            if not shade.any():
+                continue
+            soft = cv2.GaussianBlur(shade, (0, 0), sigma)
+            keep = 255 - (cv2.resize(soft, (canvas.shape[1], canvas.shape[0])) * strength).astype(np.uint8)
+            cv2.multiply(canvas, cv2.merge([keep, keep, keep]), canvas, 1 / 255)
 
     def _lamps(self, picture: npt.NDArray[np.float32], order: Sequence[Shown]) -> None:
         force = 0.9 if self.conditions.light == "night" else 0.45

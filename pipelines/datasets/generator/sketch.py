@@ -30,7 +30,9 @@ class Sketch:
     outline : list of polygon (N, 2)
         Together they cover the thing: its box and its hiding of others are read from them.
     shadows : list of polygon (N, 2)
-        On the ground.
+        On the ground, where the sun casts them.
+    contacts : list of polygon (N, 2)
+        On the ground right below, dark in any light.
     lamps : list of (x, y, radius, RGB colour)
         Lights that glow at dusk and night.
     """
@@ -39,6 +41,7 @@ class Sketch:
     fills: list[tuple[Polygon, Colour]] = field(default_factory=list)
     outline: list[Polygon] = field(default_factory=list)
     shadows: list[Polygon] = field(default_factory=list)
+    contacts: list[Polygon] = field(default_factory=list)
     lamps: list[tuple[float, float, float, Colour]] = field(default_factory=list)
 
     def solid(self, polygon: Polygon, colour: Colour) -> None:
