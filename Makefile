@@ -6,8 +6,12 @@ export YOLO_OFFLINE := true
 export YOLO_AUTOINSTALL := false
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
+# a small machine: MLflow's background job workers stay off
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
 PYTHON ?= python3
+# where `make demo` works and what `make up` serves
+WORKSPACE ?= .demo
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -28,7 +32,7 @@ help:  ## list the commands
 install: .venv/.installed  ## set up .venv with everything the other commands need
 
 demo: install  ## the whole lifecycle on generated cameras, from data to a served, watched model
-	$(BIN)/python -m pipelines.demo
+	$(BIN)/python -m pipelines.demo --workspace $(WORKSPACE)
 
 test: install  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -54,7 +58,8 @@ soak: install  ## what is too long for tests
 	$(BIN)/python -m benchmarks.soak
 
 up: install  ## MLflow server, serving and the drift schedule together
-	$(BIN)/honcho start -f serving/Procfile
+	@mkdir -p $(WORKSPACE)
+	WORKSPACE=$(abspath $(WORKSPACE)) $(BIN)/honcho start -f serving/Procfile
 
 clean:  ## remove what demo and tests made (not .venv)
 	rm -rf .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

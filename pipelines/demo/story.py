@@ -1,0 +1,242 @@
+"""The demo's steps, in the order in which a team lives them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+import camera_counting
+from camera_counting.model import CountingModel
+from camera_counting.prediction_log import read_predictions
+from model_governance import promote
+from pipelines import drift_report, evaluate, prepare, register
+from pipelines.datasets.manifest import load_dataset
+from pipelines.demo.cameras import WINDOWS, Shot, shots
+from pipelines.demo.server import ask, serving
+from pipelines.demo.steps import Step, Steps, progress
+from pipelines.drift.decision import RetrainRules
+from pipelines.main import MainSettings, prepare_settings, train_or_take_up, train_settings
+
+__all__ = ["Story"]
+
+_BATCH = 24
+
+
+class Story:
+    """Runs every step in one workspace; what an earlier demo left there is taken up again.
+
+    Parameters
+    ----------
+    workspace : Path
+    steps : Steps
+        Where each step says what it found.
+    """
+
+    def __init__(self, workspace: Path, steps: Steps) -> None:
+        self.workspace, self.steps = workspace, steps
+        self.settings = MainSettings(workspace=workspace)
+        self.annotated = workspace / "counted.mp4"
+        self.prediction_log = Path()
+        self.reference = workspace / "reference.parquet"
+        self.finished = False
+
+    def tell(self) -> None:
+        """All steps; an error in one ends the story."""
+        self._prepare()
+        self._train()
+        self._evaluate()
+        self._register()
+        self._review()
+        self._count_clip()
+        self._serve()
+        self._watch("drift: an ordinary window", "ordinary", expected="no drift")
+        self._watch("drift: a shifted window", "shifted", expected="drift")
+        self.finished = True
+
+    def _prepare(self) -> None:
+        with self.steps.step("prepare data") as step:
+            self.prepared = prepare.run(prepare_settings(self.settings))
+            self.dataset = load_dataset(self.prepared.folder)
+            numbers = {split: len(self.dataset.samples(split)) for split in ("train", "val", "test")}
+            told = ", ".join(f"{number} {split}" for split, number in numbers.items())
+            reused = "found again: " if self.prepared.reused else ""
+            step.result = (
+                f"{reused}{told} pictures, {len(self.dataset.clips)} clips, digest {self.prepared.digest[:12]}"
+            )
+            step.where = _short(self.prepared.folder)
+            step.require(not self.prepared.report.findings, "the validation found fault with generated data")
+
+    def _train(self) -> None:
+        with self.steps.step("train") as step:
+            self.model_uri, self.run_id, anew = train_or_take_up(
+                train_settings(self.settings), self.prepared.digest
+            )
+            metrics = mlflow.get_run(self.run_id).data.metrics
+            step.result = (
+                f"{'' if anew else 'found again: '}mAP50 {metrics['val/map50']:.2f} on validation pictures"
+            )
+            step.where = f"run {self.run_id}"
+
+    def _evaluate(self) -> None:
+        with self.steps.step("evaluate") as step:
+            evaluated = evaluate.run(
+                evaluate.EvaluateSettings(model_uri=self.model_uri, data=self.prepared.folder)
+            )
+            figures = evaluated.metrics
+            step.result = (
+                f"mAP50 {figures['detection/map50']:.2f}, count MAE {figures['count/mae']:.2f}, "
+                f"line error {figures['line/error']:.1%}, p95 {figures['latency/p95_ms']:.0f} ms"
+            )
+            step.where = f"run {evaluated.run_id}, artefacts"
+
+    def _register(self) -> None:
+        with self.steps.step("register, pass the gates") as step:
+            self.registered = register.run(
+                register.RegisterSettings(
+                    model_uri=self.model_uri, name=self.settings.name, policy=self.settings.policy
+                )
+            )
+            # A log of its own for each version: what another model saw is no reference.
+            self.prediction_log = self.workspace / "predictions" / self.registered.version
+            rows = self.registered.verdict.rows
+            passed = sum(row.passed for row in rows)
+            step.result = f"version {self.registered.semantic_version}, {passed} of {len(rows)} gates passed"
+            step.where = f"models:/{self.registered.name}/{self.registered.version}"
+            step.require(
+                self.registered.passed, "; ".join(row.sentence() for row in self.registered.verdict.failures)
+            )
+            if not self.registered.passed:
+                raise RuntimeError(step.wrong)
+
+    def _review(self) -> None:
+        with self.steps.step("review and promote") as step:
+            standing = promote(
+                self.registered.name, self.registered.version, "Demo Reviewer", "gates passed, clips looked at"
+            )
+            client = mlflow.MlflowClient()
+            serves = client.get_model_version_by_alias(self.registered.name, "serving")
+            step.result = f"champion is version {standing.champion}, stage {serves.current_stage}"
+            step.where = f"models:/{self.registered.name}@champion"
+            step.require(
+                str(serves.version) == self.registered.version and serves.current_stage == "Production",
+                f"expected version {self.registered.version} in Production to serve, "
+                f"found version {serves.version} in {serves.current_stage}",
+            )
+
+    @property
+    def _serving_uri(self) -> str:
+        return f"models:/{self.settings.name}@serving"
+
+    def _count_clip(self) -> None:
+        """As a user would: the command line, the registered model, a clip and its scene."""
+        with self.steps.step("count a clip") as step:
+            clip = self.dataset.clips[0]
+            counted_file = self.workspace / "counted.json"
+            subprocess.run(
+                [
+                    *(sys.executable, "-m", "camera_counting.cli", "count", str(clip.video)),
+                    *("--model", self._serving_uri, "--scene", str(clip.scene)),
+                    *("--json", str(counted_file), "--video", str(self.annotated)),
+                ],
+                check=True,
+            )
+            counted = json.loads(counted_file.read_text())["lines"]
+            true = json.loads(Path(str(clip.truth)).read_text())["lines"]
+            differences = [
+                f"{name} {way}: counted {counted[name][way]}, true {true[name][way]}"
+                for name in true
+                for way in ("in", "out")
+                if counted[name][way] != true[name][way]
+            ]
+            crossings = sum(line["in"] + line["out"] for line in true.values())
+            step.result = f"{crossings} crossings of {len(true)} lines, all as in the ground truth"
+            step.where = _short(self.annotated)
+            step.require(not differences, "wrong count: " + "; ".join(differences))
+
+    def _serve(self) -> None:
+        with self.steps.step("serve and ask") as step:
+            log = self.workspace / "serving.log"
+            model = camera_counting.load_model(self._serving_uri)
+            with serving(self._serving_uri, log=log, prediction_log=self.prediction_log) as url:
+                self._compare_answers(step, url, model)
+                asked = self._send_windows(url)
+            window = WINDOWS["reference"]
+            reference = read_predictions(str(self.prediction_log), since=window.start, until=window.end)
+            reference.to_parquet(self.reference)
+            step.require(
+                len(reference) == window.pictures, f"{len(reference)} of {window.pictures} predictions logged"
+            )
+            step.result = f"{asked} pictures counted by mlflow models serve, the same as by count()"
+            step.where = f"{_short(log)}, {_short(self.prediction_log)}"
+
+    def _compare_answers(self, step: Step, url: str, model: CountingModel) -> None:
+        """The server must say what `count()` says, and say no to what is no picture."""
+        pictures = [sample.path.read_bytes() for sample in self.dataset.samples("test")[:8]]
+        answers = ask(url, ["image"], [[base64_of(picture)] for picture in pictures])
+        ours = [count.counts for count in model.count(pictures)]
+        served = [answer["counts"] for answer in answers]
+        step.require(served == ours, f"the server counted {served}, count() {ours}")
+
+    def _send_windows(self, url: str) -> int:
+        """An ordinary fortnight and the days after it, as two cameras would send them."""
+        expected = sum(window.pictures for window in WINDOWS.values())
+        first, last = WINDOWS["reference"].start, WINDOWS["shifted"].end
+        if len(read_predictions(str(self.prediction_log), since=first, until=last)) == expected:
+            return expected  # an earlier demo sent them to this very version
+        rows: list[list[Any]] = []
+        with progress(self.steps.console) as bar:
+            for shot in bar.track(shots(), total=expected, description="counting requests"):
+                rows.append(shot.row())
+                if len(rows) == _BATCH:
+                    ask(url, list(Shot.COLUMNS), rows)
+                    rows.clear()
+            if rows:
+                ask(url, list(Shot.COLUMNS), rows)
+        return expected
+
+    def _watch(self, title: str, window: str, *, expected: str) -> None:
+        with self.steps.step(title) as step:
+            current = WINDOWS[window]
+            result = drift_report.run(
+                drift_report.DriftSettings(
+                    log=str(self.prediction_log),
+                    name=self.settings.name,
+                    reference=self.reference,
+                    current_from=current.start,
+                    current_to=current.end,
+                    # The model is minutes old here; in earnest a day must pass before it is trained again.
+                    retrain=RetrainRules(cooldown_hours=0.0, min_rows=40),
+                    mail_to=["operations@example.org"],
+                    mailbox=self.workspace / "mailbox",
+                )
+            )
+            report = result.report
+            share = f"{len(report.drifted)} of {len(report.judged)} columns"
+            step.result = f"{report.verdict} ({share}). {result.decision.sentence}"
+            step.where = f"{_short(Path(result.delivery.where)) if result.delivery else ''}, run {result.run_id}"
+            step.require(report.verdict == expected, f"expected {expected}, the report says {report.verdict}")
+            step.require(
+                result.decision.retrain == (expected == "drift"),
+                f"expected {'a' if expected == 'drift' else 'no'} retraining; {result.decision.sentence}",
+            )
+            step.require(result.delivery is not None and not result.delivery.problem, "the report was not mailed")
+
+
+def base64_of(data: bytes) -> str:
+    """Text for a JSON request."""
+    import base64
+
+    return base64.b64encode(data).decode()
+
+
+def _short(path: Path) -> str:
+    """Relative to where the user stands, where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

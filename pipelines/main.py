@@ -1,0 +1,154 @@
+"""All steps in a row: data to a registered, judged version. ``mlflow run .`` or ``python -m pipelines.main``.
+
+Every step is a run of its own below one parent run. A training that was finished with the same settings on the
+same data is not repeated: its model is taken up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import mlflow
+from mlflow import MlflowClient
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from counting_evaluator import EvaluationError
+from model_governance import GovernanceError
+from pipelines import evaluate, prepare, register, train
+from pipelines.datasets.errors import DatasetError
+from pipelines.prepare import PrepareResult, PrepareSettings
+from pipelines.settings import StepSettings
+from pipelines.train import TrainSettings
+from pipelines.trainers import TrainingError
+
+__all__ = ["Lifecycle", "MainSettings", "finished_training", "main", "run"]
+
+_PLAN_TAG = "main.plan"
+
+
+class MainSettings(StepSettings):
+    """Where to work, and the settings of each step as dotted options: `--train.epochs 20`."""
+
+    model_config = SettingsConfigDict(nested_model_default_partial_update=True)
+
+    workspace: Path = Field(Path("workspace"), description="folder for data, trainings and the content store")
+    name: str = Field("camera-counter", description="name of the registered model")
+    policy: Path = Field(Path(__file__).with_name("policy.yaml"), description="policy file")
+    reuse: bool = Field(True, description="take up a finished training of the same settings and data")
+    prepare: PrepareSettings = Field(default=PrepareSettings(), description="the prepare step")
+    train: TrainSettings = Field(
+        default=TrainSettings(data=Path("data")),
+        description="the train step; its data are the prepared ones",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What the steps gave, from the data to the version."""
+
+    prepared: PrepareResult
+    model_uri: str
+    training_run_id: str
+    trained_anew: bool
+    evaluated: evaluate.EvaluateResult
+    registered: register.RegisterResult
+
+
+def run(settings: MainSettings) -> Lifecycle:
+    """Prepare, train, evaluate, register.
+
+    Raises
+    ------
+    DatasetError, TrainingError, EvaluationError, model_governance.GovernanceError
+        Whatever stopped a step; what earlier steps made stays and is taken up again by the next call.
+    """
+    with mlflow.start_run(run_name="main", nested=mlflow.active_run() is not None):
+        mlflow.set_tag("step", "main")
+        prepared = prepare.run(prepare_settings(settings))
+        model_uri, run_id, anew = train_or_take_up(train_settings(settings), prepared.digest, reuse=settings.reuse)
+        evaluated = evaluate.run(evaluate.EvaluateSettings(model_uri=model_uri, data=prepared.folder))
+        registered = register.run(
+            register.RegisterSettings(model_uri=model_uri, name=settings.name, policy=settings.policy)
+        )
+        mlflow.set_tags({"model_uri": model_uri, "version": registered.version})
+    return Lifecycle(prepared, model_uri, run_id, anew, evaluated, registered)
+
+
+def prepare_settings(settings: MainSettings) -> PrepareSettings:
+    """The prepare step's settings, in this workspace."""
+    return settings.prepare.model_copy(update={"out": settings.workspace / "data"})
+
+
+def train_settings(settings: MainSettings) -> TrainSettings:
+    """The train step's settings, in this workspace."""
+    places = {"data": settings.workspace / "data", "work": settings.workspace / "training"}
+    return settings.train.model_copy(update=places)
+
+
+def train_or_take_up(settings: TrainSettings, digest: str, *, reuse: bool = True) -> tuple[str, str, bool]:
+    """Train, unless the same training is finished already: (model URI, run id, whether trained anew)."""
+    plan = _plan(settings, digest)
+    found = finished_training(plan) if reuse else None
+    if found is not None:
+        return *found, False
+    result = train.run(settings)
+    # Last of all: a run without it is an unfinished one, whatever killed it.
+    MlflowClient().set_tag(result.run_id, _PLAN_TAG, plan)
+    return result.model_uri, result.run_id, True
+
+
+def finished_training(plan: str) -> tuple[str, str] | None:
+    """Model URI and run id of the newest finished training of this plan in the active experiment."""
+    client = MlflowClient()
+    experiment = _experiment_id()
+    runs = client.search_runs(
+        [experiment],
+        f"tags.`{_PLAN_TAG}` = '{plan}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not runs:
+        return None
+    run_id = runs[0].info.run_id
+    models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
+    return (models[0].model_uri, run_id) if models else None
+
+
+def _plan(settings: TrainSettings, digest: str) -> str:
+    """What decides how a training turns out; where it is done does not."""
+    decisive = settings.model_dump(mode="json", exclude={"data", "work", "resume", "name"})
+    return hashlib.sha256(json.dumps([digest, decisive], sort_keys=True).encode()).hexdigest()
+
+
+def _experiment_id() -> str:
+    active = mlflow.active_run()
+    if active is not None:
+        return str(active.info.experiment_id)
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    return str(_get_experiment_id())
+
+
+def main() -> None:
+    """Exit code 1, with the reason, where a step stops or the gates say no."""
+    try:
+        result = run(MainSettings.from_command_line())
+    except (DatasetError, TrainingError, EvaluationError, GovernanceError) as error:
+        raise SystemExit(f"error: {error}") from error
+    for row in result.registered.verdict.rows:
+        click.echo(row.sentence(), err=not row.passed)
+    click.echo(
+        f"{result.registered.name} version {result.registered.version} ({result.registered.semantic_version}): "
+        f"gates {'passed' if result.registered.passed else 'failed'}"
+    )
+    if not result.registered.passed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs beside MLflow's own server: the data plane."""
