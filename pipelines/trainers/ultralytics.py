@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -79,9 +80,11 @@ class UltralyticsTrainer(Trainer):
         copy = folder / "model.pt"
         shutil.copyfile(checkpoint, copy)  # it exports beside the checkpoint
         try:
-            path = YOLO(copy, task="detect").export(
-                format="onnx", imgsz=list(shape), simplify=True, device="cpu", verbose=False
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch warns of its own exporter's age; the export is checked
+                path = YOLO(copy, task="detect").export(
+                    format="onnx", imgsz=list(shape), simplify=True, device="cpu", verbose=False
+                )
         finally:
             copy.unlink()
         return Path(path)
