@@ -280,5 +280,5 @@ def backdrop(place: Site, view: Projection) -> Backdrop:
         wx, wz = np.where(ground, gx, x), np.where(ground, gz, place.facade)
         wy = np.where(ground, 0, y)
         squared = (wx - lamp_x) ** 2 + (wz - place.far_kerb) ** 2 + (wy - 5.0) ** 2
-        lamps += np.where(depth < 200, 30.0 / (squared + 14.0), 0).astype(np.float32)
+        lamps += np.where(depth < 200, 18.0 / (squared + 12.0), 0).astype(np.float32)
     return Backdrop(np.clip(image, 0, 255).astype(np.uint8), depth, glow, np.clip(lamps, 0, 1.2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +105,7 @@ def bands(profile: Array, side: float, colour: Colour, steps: Sequence[tuple[flo
     They stand for what a car's flank mirrors: sky above, road below.
     """
     marks = []
-    for (top, light), (bottom, _) in zip(steps, steps[1:], strict=False):
+    for (top, light), (bottom, _) in pairwise(steps):
         ends = []
         for up in (top, bottom):
             xs = _at_height(profile, up)

@@ -139,8 +139,8 @@ def _greenhouse(
     """Windows and roof of a car."""
     hood, roof_front, roof_back, boot = stations
     base, top = half * 0.95, half * 0.74
-    outline = np.array([(hood, belt), (roof_front, roof - 0.03), ((roof_front + roof_back) / 2, roof), (roof_back, roof - 0.04),
-                        (boot, belt)])  # fmt: skip
+    ridge = ((roof_front + roof_back) / 2, roof)
+    outline = np.array([(hood, belt), (roof_front, roof - 0.03), ridge, (roof_back, roof - 0.04), (boot, belt)])
     curve = bevelled(outline, 0.12, rounds=1)
     curve = curve[
         (curve[:, 1] > belt + 0.01) | (np.abs(curve[:, 0] - hood) < 0.2) | (np.abs(curve[:, 0] - boot) < 0.2)
@@ -264,8 +264,8 @@ def _truck(rng: np.random.Generator, paint: Colour) -> Built:
     glass = quad((f - 0.01, y1, w), (f - 0.25, y2, w), (f - 0.25, y2, -w), (f - 0.01, y1, -w))
     sky = np.array([(glass[0] + glass[1]) / 2, glass[1], glass[2], (glass[2] + glass[3]) / 2])
     front.append(Face(glass, GLASS, ((glass, GLASS), (sky, shaded(GLASS, 1.8))), bare=True))
-    rear: list[Mark] = row(-f - 0.012, half, [(0.85, height - 0.1, 0.96, shaded(cargo, 1.03)),
-                                              (0.85, height - 0.1, 0.02, (90, 90, 92)), (0.68, 0.82, 0.98, (60, 60, 62))])  # fmt: skip
+    doors = [(0.85, height - 0.1, 0.96, shaded(cargo, 1.03)), (0.85, height - 0.1, 0.02, (90.0, 90.0, 92.0))]
+    rear: list[Mark] = row(-f - 0.012, half, [*doors, (0.68, 0.82, 0.98, (60.0, 60.0, 62.0))])
     rear += lamps(-f - 0.014, half, 0.62, 0.8, 0.72, _REAR_LAMP)
     load = box((-f, cab - 0.1), (0.72, height), half, cargo, box_marks, (), rear)
     return [carrier, front, load], length, width, height

@@ -113,7 +113,7 @@ def _joints(look: PersonLook, phase: float, stride: float) -> dict[str, tuple[fl
     drop = 0.012 * stride * tall * abs(math.sin(phase))
     for side, sign in (("l", 1.0), ("r", -1.0)):
         swing = phase if side == "l" else phase + math.pi
-        thigh = math.radians(25) * stride * math.sin(swing)
+        thigh = math.radians(22) * stride * math.sin(swing)
         knee = math.radians(6 + 44 * stride * max(0.0, math.cos(swing)) ** 1.5)
         lateral = sign * 0.052 * tall * wide
         hip_up = _HIP * tall - drop
@@ -127,7 +127,7 @@ def _joints(look: PersonLook, phase: float, stride: float) -> dict[str, tuple[fl
             f"toe_{side}": (ax + 0.085 * tall, max(0.018 * tall, ay - 0.03 * tall), lateral * 1.1),
         }
         arm = -math.radians(22) * stride * math.sin(swing) + 0.04
-        shoulder = sign * 0.108 * tall * wide
+        shoulder = sign * 0.092 * tall * wide
         ex, ey = 0.17 * tall * math.sin(arm), _SHOULDER * tall - drop - 0.17 * tall * math.cos(arm)
         bend = arm + math.radians(12 + 22 * stride)
         wx, wy = ex + 0.15 * tall * math.sin(bend), ey - 0.15 * tall * math.cos(bend)
@@ -193,9 +193,12 @@ def sketch_person(
 
     def limb(a: str, b: str, ra: float, rb: float, colour: Colour, tone: float = 1.0) -> None:
         pa, pb, ra, rb = at[a], at[b], ra * scale, rb * scale
-        sketch.solid(capsule(pa, pb, ra, rb), shaded(colour, 0.74 * tone))
-        off = np.array([light_x * 0.28, -0.08])
-        sketch.paint(capsule(pa + off * ra, pb + off * rb, ra * 0.62, rb * 0.62), shaded(colour, 1.04 * tone))
+        # Three layers towards the light make a round limb; a dark rim would make a cartoon of it.
+        sketch.solid(capsule(pa, pb, ra, rb), shaded(colour, 0.8 * tone))
+        for share, step, light in ((0.8, 0.18, 0.91), (0.5, 0.38, 1.03)):
+            off = shift(light_x * step, -0.06)
+            lit = capsule(pa + off * ra, pb + off * rb, ra * share, rb * share)
+            sketch.paint(lit, shaded(colour, light * tone))
 
     def leg(side: str, tone: float) -> None:
         bare = look.skirt
@@ -214,20 +217,21 @@ def sketch_person(
         rim = [
             disc(at[name], radius * scale * girth, radius * scale)
             for name, radius in (
-                ("shoulder_l", 0.045),
-                ("shoulder_r", 0.045),
-                ("hip_l", 0.058),
-                ("hip_r", 0.058),
+                ("shoulder_l", 0.042),
+                ("shoulder_r", 0.042),
+                ("hip_l", 0.054),
+                ("hip_r", 0.054),
             )
         ]
         if look.coat or look.skirt:
             hem = [0.45 * at[f"hip_{side}"] + 0.55 * at[f"knee_{side}"] for side in ("l", "r")]
             rim += [disc(point, 0.056 * scale, 0.03 * scale) for point in hem]
         hull = cv2.convexHull(np.concatenate(rim).astype(np.float32))[:, 0].astype(np.float64)
-        sketch.solid(hull, shaded(look.top, 0.76))
+        sketch.solid(hull, shaded(look.top, 0.8))
         middle = hull.mean(axis=0)
-        lit = middle + (hull - middle) * [0.66, 0.9] + shift(light_x * 0.026 * scale, -0.006 * scale)
-        sketch.paint(lit, shaded(look.top, 1.0))
+        for across, step, light in ((0.84, 0.011, 0.9), (0.6, 0.026, 1.0)):
+            lit = middle + (hull - middle) * [across, 0.95] + shift(light_x * step * scale, -0.004 * scale)
+            sketch.paint(lit, shaded(look.top, light))
         waist = (at["hip_l"] + at["hip_r"]) / 2
         if not (look.coat or look.skirt):
             span = abs(at["hip_l"][0] - at["hip_r"][0]) / 2 + 0.055 * scale * girth
@@ -249,7 +253,7 @@ def sketch_person(
             cheek = face + shift(light_x * r * 0.16, 0)
             sketch.paint(disc(cheek, r * 0.4, r * 0.6), shaded(look.skin, 1.1))
             brow = capsule(face + shift(-r * 0.4, -r * 0.2), face + shift(r * 0.4, -r * 0.2), r * 0.07, r * 0.07)
-            sketch.paint(brow, shaded(look.skin, 0.55))
+            sketch.paint(brow, shaded(look.skin, 0.72))
         if look.hat is not None:
             sketch.solid(disc(centre - shift(0, r * 0.55), r * 0.98, r * 0.62), look.hat)
 

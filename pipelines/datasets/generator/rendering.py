@@ -148,7 +148,7 @@ class Renderer:
             base = self._exposure * np.array([0.52, 0.47, 0.5]) * self._tint
             return (base + 0.3 * lamps * warm).astype(np.float32), glow * warm * 70
         base = self._exposure * np.array([0.17, 0.18, 0.24]) * self._tint
-        return (base + 0.62 * lamps * warm).astype(np.float32), glow * warm * 150
+        return (base + 0.45 * lamps * warm).astype(np.float32), glow * warm * 150
 
     def render(self, things: Sequence[Shown], rng: np.random.Generator) -> tuple[Image, list[Seen]]:
         """Draw one picture.
