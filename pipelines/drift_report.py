@@ -163,8 +163,18 @@ def _spans(settings: DriftSettings, now: datetime) -> tuple[pd.DataFrame, pd.Dat
 
 
 def _of_model(frame: pd.DataFrame, name: str | None) -> pd.DataFrame:
-    """Only what one model predicted; a reference of pictures rather than predictions has no such column."""
-    return frame if name is None or "model_name" not in frame else frame[frame["model_name"] == name]
+    """Only what one model predicted; clips of a camera apart from its single pictures.
+
+    A clip's counts are of another size than a picture's, and a mixture of both in other parts is no drift. A
+    reference made of pictures rather than of predictions has neither column.
+    """
+    if name is not None and "model_name" in frame:
+        frame = frame[frame["model_name"] == name]
+    if "kind" in frame and (clips := frame["kind"] == "video").any():
+        frame = frame.assign(
+            camera_id=frame["camera_id"].astype(str).where(~clips, frame["camera_id"] + " (clips)")
+        )
+    return frame
 
 
 def _performance(settings: DriftSettings, current: pd.DataFrame) -> Performance | None:

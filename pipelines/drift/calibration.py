@@ -102,10 +102,11 @@ def null_scores(reference: Values, windows: Windows, seed: int = 0) -> Values:
     below = np.stack([np.searchsorted(np.sort(block), grid[:-1], side="right") for block in blocks])
     shares, total = below / windows.length, below.sum(axis=0) / windows.length
     if windows.drawn == 1:
-        draws = np.arange(windows.count)[:, None]
+        chosen = np.eye(windows.count)
     else:
-        draws = np.stack([rng.choice(windows.count, windows.drawn, replace=False) for _ in range(_DRAWS)])
-    drawn = shares[draws].sum(axis=1)
+        order = np.argsort(rng.random((_DRAWS, windows.count)), axis=1)
+        chosen = (order < windows.drawn).astype(np.float64)
+    drawn = chosen @ shares
     rest = (total - drawn) / (windows.count - windows.drawn)
     distances = np.abs(drawn / windows.drawn - rest) @ np.diff(grid)
     return np.asarray(distances / max(float(np.std(reference)), 0.001))

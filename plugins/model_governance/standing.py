@@ -154,15 +154,22 @@ def settle(client: MlflowClient, name: str, standing: Standing) -> Standing:
             client.delete_registered_model_alias(name, alias)
         elif wanted is not None and present.get(alias) != wanted:
             client.set_registered_model_alias(name, alias, wanted)
-    # The champion first: the version that it displaces leaves Production in the same transaction.
-    versions = versions_of(client, name)
-    for version in sorted(versions.values(), key=lambda v: str(v.version) != pending.champion):
-        fresh = client.get_model_version(name, str(version.version))
-        if fresh.current_stage != (wanted_stage := pending.stage(fresh)):
-            move_to_stage(client, name, str(fresh.version), wanted_stage)
+    _stages(client, name, pending)
     settled = pending.model_copy(update={"pending": False, "marks": {}})
     _write(client, name, settled)
     return settled
+
+
+def _stages(client: MlflowClient, name: str, standing: Standing) -> None:
+    versions = versions_of(client, name)
+    stages = {number: str(version.current_stage) for number, version in versions.items()}
+    wanted = {number: standing.stage(version) for number, version in versions.items()}
+    # The champion first: what it displaces leaves Production in the same transaction, for Archived.
+    for number in sorted(wanted, key=lambda number: number != standing.champion):
+        if stages[number] != wanted[number]:
+            move_to_stage(client, name, number, wanted[number])
+            if wanted[number] == PRODUCTION:
+                stages = {other: ARCHIVED if stage == PRODUCTION else stage for other, stage in stages.items()}
 
 
 def disagreements(client: MlflowClient, name: str) -> list[str]:

@@ -1,0 +1,110 @@
+"""What a model's files are, read from the files themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_governance import EvidenceError
+from model_governance.artifact import read_artifact
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "model"
+    (path / "data").mkdir(parents=True)
+    (path / "MLmodel").write_text("flavors: {}\n")
+    (path / "data" / "weights.onnx").write_bytes(b"\x08\x07weights")
+    return path
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def _zip(name: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, b"x")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.pkl", b"", True),
+        ("a.PT", b"", True),
+        ("a.joblib", b"anything", True),
+        ("a.onnx", pickle.dumps({"a": 1}, protocol=2), True),
+        ("a.json", pickle.dumps([1], protocol=5), True),
+        ("a.onnx", _zip("archive/data.pkl"), True),
+        ("a.zip", _zip("picture.jpg"), False),
+        ("a.npy", _npy(np.array([{}], dtype=object)), True),
+        ("a.npy", _npy(np.arange(3)), False),
+        ("a.bin", b"\x80\x04 plain weights", False),
+        ("a.bin", b"\x80", False),
+        ("a.bin", b"PK\x03\x04 but no archive", False),
+        ("a.txt", b"", False),
+    ],
+)
+def test_a_pickle_is_known_by_name_and_by_content(folder: Path, name: str, content: bytes, expected: bool) -> None:
+    (folder / name).write_bytes(content)
+    artifact, _ = read_artifact(str(folder))
+    assert {file.path: file.pickle for file in artifact.files}[name] is expected
+
+
+def test_the_digest_is_that_of_names_sizes_and_contents(folder: Path) -> None:
+    weights, mlmodel = b"\x08\x07weights", b"flavors: {}\n"
+    lines = (
+        f"{hashlib.sha256(mlmodel).hexdigest()}  12  MLmodel\n"
+        f"{hashlib.sha256(weights).hexdigest()}  9  data/weights.onnx"
+    )
+    artifact, content = read_artifact(str(folder))
+    assert artifact.digest == hashlib.sha256(lines.encode()).hexdigest()
+    assert (artifact.size, content) == (21, {"flavors": {}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "data" / "weights.onnx").write_bytes(b"\x08\x07weightz"),
+        lambda folder: (folder / "data" / "weights.onnx").rename(folder / "data" / "weight.onnx"),
+        lambda folder: (folder / "more.txt").touch(),
+        lambda folder: (folder / "data" / "weights.onnx").unlink(),
+    ],
+    ids=["a byte", "a name", "a file more", "a file less"],
+)
+def test_every_change_changes_the_digest(folder: Path, change) -> None:
+    before = read_artifact(str(folder))[0].digest
+    change(folder)
+    assert read_artifact(str(folder))[0].digest != before
+
+
+def test_what_loading_writes_beside_a_model_is_not_the_model(folder: Path, tmp_path: Path) -> None:
+    before = read_artifact(str(folder))[0].digest
+    (folder / "registered_model_meta").write_text("model_name: m\n")
+    (folder / "code" / "__pycache__").mkdir(parents=True)
+    (folder / "code" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"x")
+    assert read_artifact(str(folder))[0].digest == before
+    shutil.copytree(folder, tmp_path / "copy")
+    assert read_artifact((tmp_path / "copy").as_uri())[0].digest == before
+
+
+def test_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "passwords.txt").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EvidenceError, match=r"passwords\.txt .* is a link"):
+        read_artifact(str(folder))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="expected a folder with a file named MLmodel"):
+        read_artifact(str(tmp_path))

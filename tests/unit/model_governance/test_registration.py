@@ -1,0 +1,223 @@
+"""Registration in a real MLflow registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from model_governance import (
+    EvidenceError,
+    GateError,
+    Policy,
+    TamperError,
+    collect,
+    evaluation_of,
+    promote,
+    register,
+    reject,
+)
+from model_governance.bundle import read_bundle
+
+MakeModel = Callable[..., str]
+
+
+def test_a_version_that_passes_becomes_the_challenger(make_model: MakeModel, policy: Policy) -> None:
+    done = register(make_model(), "m", policy)
+    assert done.passed
+    assert (done.version, done.semantic_version, done.created) == ("1", "1.0.0", True)
+    version = MlflowClient().get_model_version_by_alias("m", "challenger")
+    assert (str(version.version), version.current_stage) == ("1", "Staging")
+    assert version.tags["gates"] == "passed"
+    assert version.tags["artifact_digest"] == done.evidence.artifact.digest
+    assert version.tags["source_run_id"] == version.run_id == done.evidence.run_id
+    assert version.tags["policy_digest"] == policy.digest
+
+
+def test_a_version_that_fails_is_kept_with_its_reasons_but_stands_nowhere(
+    make_model: MakeModel, policy: Policy
+) -> None:
+    done = register(make_model(metrics={"score": 0.4, "latency_ms": 20}), "m", policy)
+    client = MlflowClient()
+    version = client.get_model_version("m", done.version)
+    assert not done.passed
+    assert (version.current_stage, version.aliases, version.tags["gates"]) == ("None", [], "failed")
+    assert "**Failed 1 of 9 gates.**" in version.description
+    with pytest.raises(GateError, match=r"score failed: expected at least 0\.5, got 0\.4 \(worse is of no use\)"):
+        done.require_passed()
+
+
+def test_the_same_files_make_one_version(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model()
+    first, again = register(uri, "m", policy), register(uri, "m", policy)
+    assert (again.version, again.created) == (first.version, False)
+    assert len(MlflowClient().search_model_versions("name='m'")) == 1
+
+
+def test_new_evidence_for_the_same_files_is_judged_anew(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model(evaluate=False)
+    assert not register(uri, "m", policy).passed
+    with evaluation_of(uri):
+        mlflow.log_metrics({"score": 0.9, "latency_ms": 5}, model_id=uri.removeprefix("models:/"))
+    again = register(uri, "m", policy)
+    assert (again.version, again.passed, again.semantic_version) == ("1", True, "1.0.0")
+    version = MlflowClient().get_model_version_by_alias("m", "challenger")
+    assert (version.tags["gates"], version.current_stage) == ("passed", "Staging")
+    assert "Passed all 9 gates" in version.description
+
+
+def test_a_challenger_that_no_longer_passes_stands_down(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model()
+    register(uri, "m", policy)
+    stricter = policy.model_copy(
+        update={"quality": (policy.quality[0].model_copy(update={"min": 0.95}),)},
+    )
+    register(uri, "m", stricter)
+    version = MlflowClient().get_model_version("m", "1")
+    assert (version.current_stage, version.aliases, version.tags["gates"]) == ("None", [], "failed")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [(("text",), "1.1.0"), (("text", "place"), "2.0.0")],
+    ids=["retrained", "another signature"],
+)
+def test_semantic_versions(make_model: MakeModel, policy: Policy, columns: tuple[str, ...], expected: str) -> None:
+    register(make_model(1), "m", policy)
+    assert register(make_model(2, columns=columns), "m", policy).semantic_version == expected
+
+
+def test_a_newer_challenger_takes_the_place_of_the_older(make_model: MakeModel, policy: Policy) -> None:
+    register(make_model(1), "m", policy)
+    register(make_model(2), "m", policy)
+    client = MlflowClient()
+    assert str(client.get_model_version_by_alias("m", "challenger").version) == "2"
+    assert [client.get_model_version("m", n).current_stage for n in ("1", "2")] == ["None", "Staging"]
+
+
+def test_a_worse_model_than_the_champion_fails(make_model: MakeModel, policy: Policy) -> None:
+    register(make_model(1, metrics={"score": 0.9, "latency_ms": 9}), "m", policy)
+    promote("m", 1, "Ann", "good")
+    done = register(make_model(2, metrics={"score": 0.84, "latency_ms": 9}), "m", policy)
+    (row,) = done.verdict.failures
+    assert (row.expected, row.got) == ("at least 0.85 (champion 0.9)", "0.84")
+
+
+def test_files_changed_after_the_evaluation_fail(
+    make_model: MakeModel, policy: Policy, model_folder: Callable[[str], Path]
+) -> None:
+    uri = make_model()
+    (model_folder(uri) / "requirements.txt").write_text("surprise\n")
+    done = register(uri, "m", policy)
+    assert [row.gate for row in done.verdict.failures] == ["files unchanged since evaluation"]
+
+
+def test_files_that_change_during_the_evaluation_are_not_vouched_for(
+    make_model: MakeModel, model_folder: Callable[[str], Path]
+) -> None:
+    uri = make_model(evaluate=False)
+    with pytest.raises(TamperError, match="changed during the evaluation"), evaluation_of(uri):
+        (model_folder(uri) / "requirements.txt").write_text("surprise\n")
+    assert collect(uri).evaluated_digest is None
+
+
+def test_old_figures_fail(make_model: MakeModel, policy: Policy) -> None:
+    done = register(make_model(), "m", policy, now=datetime.now(UTC) + timedelta(days=31))
+    assert [row.gate for row in done.verdict.failures] == ["age of metrics"]
+
+
+@pytest.mark.parametrize("uri", ["models:/m-nowhere", "runs:/nowhere/model", "models:/absent/1", "nonsense"])
+def test_where_there_is_no_model_nothing_is_registered(store: str, policy: Policy, uri: str) -> None:
+    with pytest.raises(EvidenceError, match="no model at"):
+        register(uri, "m", policy)
+    with pytest.raises(MlflowException):
+        MlflowClient().get_registered_model("m")
+
+
+def test_a_model_without_a_run_shows_nothing(store: str, policy: Policy) -> None:
+    logged = mlflow.initialize_logged_model(name="orphan")
+    with pytest.raises(EvidenceError, match="has no source run"):
+        register(f"models:/{logged.model_id}", "m", policy)
+
+
+def test_a_runs_uri_finds_the_same_model(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model()
+    first = register(uri, "m", policy)
+    again = register(f"runs:/{first.evidence.run_id}/model", "m", policy)
+    assert (again.version, again.created) == ("1", False)
+
+
+def test_metrics_of_a_run_with_two_models_belong_to_neither(make_model: MakeModel) -> None:
+    uri = make_model()
+    run_id = collect(uri).run_id
+    MlflowClient().log_metric(run_id, "loose", 1.0)
+    assert "loose" in collect(uri).metrics
+    with mlflow.start_run(run_id=run_id):
+        mlflow.pyfunc.log_model(name="second", python_model=str(Path("model_1.0.py")), pip_requirements=[])
+    assert "loose" not in collect(uri).metrics
+    assert "score" in collect(uri).metrics
+
+
+def test_the_description_lets_a_reviewer_decide(make_model: MakeModel, policy: Policy) -> None:
+    register(make_model(1), "m", policy)
+    promote("m", 1, "Ann", "good")
+    metrics = {"score": 0.9, "latency_ms": 9, **{f"slice/{n:03}": n / 7 for n in range(300)}}
+    done = register(make_model(2, metrics=metrics), "m", policy)
+    text = MlflowClient().get_model_version("m", done.version).description
+    assert len(text) < 5000
+    for part in (
+        "# m 1.1.0",
+        "| score | 0.9 | 0.8 |",
+        "champion (version 1)",
+        done.evidence.run_id,
+        "mlflow models serve",
+    ):
+        assert part in text
+    assert "more in the evidence)" in text
+
+
+def test_a_description_cannot_be_broken_by_what_it_tells_of(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model(evaluate=False)
+    run_id = collect(uri).run_id
+    MlflowClient().set_tag(run_id, "team", "a | b\n# not a heading " + "x" * 9000)
+    text = MlflowClient().get_model_version("m", register(uri, "m", policy).version).description
+    assert len(text) < 5000
+    assert "\n# not a heading" not in text
+    assert "a \\| b" in text
+
+
+def test_the_bundle_is_kept_with_the_run_and_never_overwritten(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model()
+    first = register(uri, "m", policy)
+    stricter = policy.model_copy(update={"quality": (policy.quality[0].model_copy(update={"min": 0.6}),)})
+    register(uri, "m", stricter)
+    folders = MlflowClient().list_artifacts(first.evidence.run_id, "governance")
+    assert len(folders) == 2
+    bundle = read_bundle(MlflowClient().get_model_version("m", "1"))
+    assert (bundle.policy, bundle.evidence.artifact) == (stricter, first.evidence.artifact)
+
+
+def test_a_rejected_version_comes_back_only_with_new_evidence(
+    make_model: MakeModel, policy: Policy, registry_state: Callable[[str], dict[str, Any]]
+) -> None:
+    uri = make_model()
+    register(uri, "m", policy)
+    reject("m", 1, "Ann", "counts shadows")
+    before = registry_state("m")
+    register(uri, "m", policy)
+    assert registry_state("m") == before
+    mlflow.MlflowClient().log_metric(collect(uri).run_id, "score_at_night", 0.9)
+    register(uri, "m", policy)
+    version = MlflowClient().get_model_version_by_alias("m", "challenger")
+    assert (version.tags["review"], version.current_stage) == ("pending", "Staging")
+
+
+def test_nobody_s_name_is_in_the_evidence(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "a-persons-name")
+    assert "a-persons-name" not in collect(make_model()).model_dump_json()
