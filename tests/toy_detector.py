@@ -93,8 +93,9 @@ def build(
     column = graph.add("CumSum", ones, graph.ints([3], scalar=True), exclusive=1)
     row = graph.add("CumSum", ones, graph.ints([2], scalar=True), exclusive=1)
     reach = max(width, height) // cell
-    right = graph.run_end(mask, column, [1, reach])
-    bottom = graph.run_end(mask, row, [reach, 1])
+    # (a video codec frays the edges, so the longest of three runs is taken)
+    right = graph.longest(graph.run_end(mask, column, [1, reach]), mask, [3, 1])
+    bottom = graph.longest(graph.run_end(mask, row, [reach, 1]), mask, [1, 3])
 
     # the class axis is summed away: a cell is the corner of one object at most
     def chosen(value: str) -> str:
@@ -225,6 +226,11 @@ class _Graph:
             pads=[0, 0, kernel[0] - 1, kernel[1] - 1],
         )
         return self.add("Min", self.add("Neg", nearest), end)
+
+    def longest(self, ends: str, mask: str, kernel: list[int]) -> str:
+        """The largest of the ends of a cell and of the next cells below or to the right of it."""
+        pads = [0, 0, kernel[0] - 1, kernel[1] - 1]
+        return self.add("MaxPool", self.add("Mul", ends, mask), kernel_shape=kernel, strides=[1, 1], pads=pads)
 
     def _weight(self, values: npt.NDArray[np.generic]) -> str:
         name = f"weight_{len(self.weights)}"

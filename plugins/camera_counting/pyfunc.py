@@ -26,6 +26,7 @@ from camera_counting.request import (
     read_rows,
     rows_of_columns,
     rows_of_table,
+    without_payload,
 )
 
 if TYPE_CHECKING:
@@ -172,6 +173,9 @@ class CountingPyfunc:
             raise RequestError(
                 f"the clip has {len(content) / 1e6:.1f} MB, more than the {limit:g} MB that are allowed"
             )
+        if content.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")) and content[8:12] != b"AVI ":
+            # a decoder of clips would take it for a clip of one frame, in which nothing ever moves
+            raise RequestError("video: that is a picture; send it as 'image'")
         before = time.perf_counter()
         watch = _ClipWatch(_number("CAMERA_COUNTING_MAX_CLIP_SECONDS", 60), active_log() is not None)
         # a decoder wants a file; it is gone before the answer is given
@@ -189,7 +193,9 @@ class CountingPyfunc:
                 ) from None
         if count.frames == 0:
             raise RequestError("video: the clip has no frame that can be read")
-        answer = _clip_answer(row, count, watch)
+        if count.warnings:
+            raise RequestError(f"video: the clip is damaged: {count.warnings[0]}".replace(path.name, "the clip"))
+        answer = _clip_answer(row, count, watch, params.classes or self.model.names)
         scores = np.asarray(watch.scores, np.float32)
         return answer, self._prediction(row, answer, scores, watch.features(), time.perf_counter() - before)
 
@@ -225,7 +231,7 @@ class CountingPyfunc:
     def _refuse(self, number: int, reason: str, params: RequestParams, answers: dict[int, dict[str, Any]]) -> None:
         if not params.skip:
             raise RequestError(reason)
-        answers[number] = {**dict.fromkeys(ANSWER_COLUMNS), "row": number, "error": reason}
+        answers[number] = {**dict.fromkeys(ANSWER_COLUMNS), "row": number, "error": without_payload(reason)}
 
 
 class _ClipWatch:
@@ -263,7 +269,9 @@ def _picture_answer(row: RequestRow, count: PictureCount) -> dict[str, Any]:
     return {**told, "row": row.number, "kind": "image", "camera_id": row.camera_id}
 
 
-def _clip_answer(row: RequestRow, count: VideoCount, watch: _ClipWatch) -> dict[str, Any]:
+def _clip_answer(
+    row: RequestRow, count: VideoCount, watch: _ClipWatch, classes: tuple[str, ...]
+) -> dict[str, Any]:
     told = count.to_dict()
     return {
         **dict.fromkeys(ANSWER_COLUMNS),
@@ -271,7 +279,7 @@ def _clip_answer(row: RequestRow, count: VideoCount, watch: _ClipWatch) -> dict[
         "kind": "video",
         "camera_id": row.camera_id,
         "total": sum(told["classes"].values()),
-        "counts": told["classes"],
+        "counts": {name: told["classes"].get(name, 0) for name in classes},
         "zones": told["zones"],
         "lines": told["lines"],
         "width": watch.width,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
     from camera_counting.model import CountingModel
     from camera_counting.scene import Scene
 
-__all__ = ["RequestParams", "RequestRow", "read_params", "read_rows", "rows_of_columns", "rows_of_table"]
+__all__ = [
+    "RequestParams",
+    "RequestRow",
+    "read_params",
+    "read_rows",
+    "rows_of_columns",
+    "rows_of_table",
+    "without_payload",
+]
 
 _MAX_CAMERA_ID = 200
+_MAX_MESSAGE = 1000
 _EARLIEST, _LATEST = 0.0, 4102444800.0  # 1970 and 2100
 
 
@@ -148,6 +158,17 @@ def read_params(params: Mapping[str, Any] | None, model: CountingModel) -> Reque
     return RequestParams(confidence, classes, scene, on_error == "skip")
 
 
+def without_payload(text: str) -> str:
+    """The text of an error without anything that could be part of a picture, and not longer than a person reads.
+
+    Examples
+    --------
+    >>> without_payload("row 0: got " + "QUJD" * 50)
+    'row 0: got QUJDQU…'
+    """
+    return re.sub(r"[A-Za-z0-9+/=_-]{25,}", lambda found: found[0][:6] + "…", text)[:_MAX_MESSAGE]
+
+
 def _row(number: int, row: Mapping[str, Any]) -> RequestRow:
     image, video = (None if _is_null(row.get(name)) else row.get(name) for name in ("image", "video"))
     if image is None and video is None:
@@ -204,10 +225,13 @@ def _time(value: Any) -> datetime | None:
             time = datetime.fromisoformat(value.strip())
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             if not _EARLIEST <= value <= _LATEST:
-                raise RequestError("timestamp: expected seconds since 1970, got a number far from our time")
+                told = "timestamp: expected seconds since 1970, got a number far from our time"
+                raise RequestError(told)
             return datetime.fromtimestamp(value, UTC)
         else:
             raise RequestError(f"timestamp: expected ISO 8601 text or seconds since 1970, got {_kind(value)}")
+    except RequestError:
+        raise
     except (ValueError, OverflowError):
         raise RequestError(
             f"timestamp: expected ISO 8601 such as 2026-01-31T08:15:00+01:00, got {str(value)[:40]!r}"

@@ -15,6 +15,7 @@ __all__ = ["FORMATS", "UnsupportedBody", "read_body"]
 
 Body = tuple[list[dict[str, Any]], list[str], Any]
 
+_TYPES = ("application/json", "text/csv")
 FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 _MAX_ROWS = 1000
 _MAX_UNPACKED = 2 << 30
@@ -46,7 +47,7 @@ def read_body(data: bytes | str, content_type: str | None) -> Body:
     kind, _, rest = (content_type or "").partition(";")
     kind = kind.strip().lower()
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
-    if charset not in {"", "utf-8", "utf8"}:
+    if kind in _TYPES and charset not in {"", "utf-8", "utf8"}:
         raise UnsupportedBody(f"expected the charset utf-8, got {charset[:40]!r}")
     if kind == "application/json":
         body = _json(data)

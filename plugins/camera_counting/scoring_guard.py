@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import traceback
 from typing import Any
 
 from camera_counting.errors import CountingError, DetectorError, RequestError
+from camera_counting.request import without_payload
 
-__all__ = ["install", "without_payload"]
+__all__ = ["install"]
 
 _logger = logging.getLogger(__name__)
 
 _MARK = "_camera_counting_guard"
-_MAX_MESSAGE = 1000
 
 
 def install() -> None:
@@ -51,17 +50,6 @@ def install() -> None:
 
     setattr(invocations, _MARK, True)
     scoring_server.invocations = invocations
-
-
-def without_payload(text: str) -> str:
-    """The text without anything that could be part of a picture, and not longer than a person reads.
-
-    Examples
-    --------
-    >>> without_payload("row 0: got " + "QUJD" * 50)
-    'row 0: got QUJDQUJDQUJD…'
-    """
-    return re.sub(r"\S{81,}", lambda found: found[0][:12] + "…", text)[:_MAX_MESSAGE]
 
 
 def _answer(data: Any, content_type: str | None, served: Any) -> tuple[int, dict[str, Any]]:
