@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
 from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEvaluationArtifact
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 from camera_counting.scene import Scene
 from counting_evaluator.config import ClipTruth, EvaluatorConfig
@@ -147,11 +149,20 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
         tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
     for file, table in tables.items():
         content = table.to_dict(orient="split", index=False)
-        # Not log_table, which appends: a second evaluation into the same run would mix the two.
-        client.log_dict(run_id, content, file)
+        _log_table(client, run_id, content, file)
         name = file.removesuffix(".json")
         artifacts[name] = JsonEvaluationArtifact(f"{root}/{file}", content)  # type: ignore[no-untyped-call]
     return artifacts
+
+
+def _log_table(client: MlflowClient, run_id: str, content: dict[str, Any], file: str) -> None:
+    """As `MlflowClient.log_table`, which would append: a second evaluation into the same run would mix the two."""
+    client.log_dict(run_id, content, file)
+    entry = {"path": file, "type": "table"}
+    # By this tag MLflow's UI and `load_table` find the run's tables.
+    known = json.loads(client.get_run(run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+    if entry not in known:
+        client.set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*known, entry]))
 
 
 def _cell(cell: LineCount) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""The evaluation step on a real MLflow: figures at the model, at its run and at the data, plots and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+from rectangles import write_rectangles
+from toy_detector import build, picture
+
+import camera_counting
+from camera_counting.video import open_source
+from counting_evaluator import MODEL_TYPE, CountingEvaluator, EvaluationError
+from pipelines.datasets.manifest import ClipEntry, Manifest, Sample, load_dataset
+from pipelines.evaluate import EvaluateSettings, run
+
+FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of rectangles, and a clip: a car that drives over a line once, from left to right."""
+    folder = tmp_path_factory.mktemp("data") / "set"
+    frames = folder / "clips" / "drive"
+    frames.mkdir(parents=True)
+    for number in range(FRAMES):
+        left = 10 + 9 * number
+        Image.fromarray(picture(256, 256, [("car", left, 100, left + 50, 140)])).save(frames / f"{number:03d}.png")
+    scene = {"camera": "cam-1", "lines": [{"name": "gate", "from": [128, 20], "to": [128, 240]}]}
+    (folder / "clips" / "drive.scene.yaml").write_text(json.dumps(scene))  # JSON is YAML
+    # A vector that points downwards has its left-hand side on the right of the screen: rightwards is out.
+    truth = {"lines": {"gate": {"in": 0, "out": 1, "by_class": {"car": {"in": 0, "out": 1}}}}}
+    (folder / "clips" / "drive.truth.json").write_text(json.dumps(truth))
+    clip = ClipEntry(
+        name="drive", video="clips/drive", scene="clips/drive.scene.yaml", truth="clips/drive.truth.json"
+    )
+    return write_rectangles(folder, pictures={"train": 2, "val": 2, "test": 6}, size=(192, 128), clips=(clip,))
+
+
+@pytest.fixture
+def model_uri(tracking: str, tmp_path: Path) -> str:
+    detector = build(tmp_path / "toy.onnx", size=(256, 256))
+    with mlflow.start_run(run_name="training"):
+        return str(camera_counting.log_model(detector, confidence=0.5).model_uri)
+
+
+def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> None:
+    result = run(EvaluateSettings(model_uri=model_uri, data=data))
+
+    metrics = result.metrics
+    assert metrics["detection/map50"] == pytest.approx(1)
+    assert metrics["count/mae"] == 0
+    assert (metrics["line/true"], metrics["line/counted"], metrics["line/error"]) == (1, 1, 0)
+    assert 0 < metrics["size_mb"] < 10
+    assert metrics["confidence"] == 0.5
+
+    logged = MlflowClient().get_logged_model(result.model_id)
+    assert logged.source_run_id == result.run_id
+    at_model = {metric.key: metric for metric in logged.metrics}
+    assert at_model["count/mae"].value == 0
+    assert at_model["count/mae"].dataset_name == "rectangles-test"
+    assert at_model["count/mae"].dataset_digest == load_dataset(data).digest[:16]
+
+    done = mlflow.get_run(result.run_id)
+    assert done.info.status == "FINISHED"
+    assert done.data.metrics["detection/map50"] == pytest.approx(1)
+    assert done.data.tags["evaluated_dataset_digest"] == load_dataset(data).digest
+    assert [each.dataset.name for each in done.inputs.dataset_inputs] == ["rectangles-test"]
+    for name in metrics:
+        assert len(MlflowClient().get_metric_history(result.run_id, name)) == 1, name
+
+    plots = {each.path for each in MlflowClient().list_artifacts(result.run_id, "evaluation")}
+    assert plots == {
+        f"evaluation/{name}.png"
+        for name in ("counted_against_true", "precision_recall", "count_error_over_confidence", "line_counts")
+    }, "and no worst pictures where none is wrong"
+    table = mlflow.load_table("evaluation_table.json", run_ids=[result.run_id])
+    assert len(table) == 6
+    assert table["error"].sum() == 0
+
+
+def test_wrong_pictures_are_shown(model_uri: str, data: Path) -> None:
+    result = run(EvaluateSettings(model_uri=model_uri, data=data, confidence=0.99, clips=False))
+    assert result.metrics["detection/recall"] == 0
+    assert result.metrics["count/bias"] < 0
+    assert not any(name.startswith("line/") for name in result.metrics)
+    path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="evaluation/worst_pictures.png")
+    with Image.open(path) as image:
+        assert image.width > 500
+        drawn = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    assert (np.abs(drawn.astype(int) - (64, 200, 64)).sum(axis=1) < 30).any(), "true boxes are drawn"
+
+
+def _table(sample: Sample) -> pd.DataFrame:
+    row = {"image": str(sample.path), "boxes": sample.boxes.tolist(), "labels": list(sample.labels)}
+    return pd.DataFrame([row])
+
+
+def test_a_data_scientist_evaluates_a_table(model_uri: str, data: Path) -> None:
+    sample = load_dataset(data).samples("test")[0]
+    table = pd.DataFrame(
+        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
+    )
+    with mlflow.start_run() as active:
+        result = mlflow.models.evaluate(model_uri, table, model_type=MODEL_TYPE, evaluators="camera-counting")
+    assert result.metrics["count/exact"] == 1
+    assert result.tables["evaluation_table"]["true"].tolist() == [len(sample.labels)]
+    assert result.artifacts["counted_against_true"].content.width > 0
+    assert mlflow.get_run(active.info.run_id).data.metrics["count/exact"] == 1
+
+
+def test_without_naming_it_only_this_evaluator_runs(model_uri: str, data: Path) -> None:
+    sample = load_dataset(data).samples("test")[0]
+    table = pd.DataFrame(
+        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
+    )
+    result = mlflow.models.evaluate(model_uri, table, model_type=MODEL_TYPE)
+    assert result.metrics["count/exact"] == 1
+    assert not CountingEvaluator.can_evaluate(model_type="classifier", evaluator_config={})
+
+
+def test_a_model_of_another_flavour_is_refused(tracking: str, data: Path) -> None:
+    sample = load_dataset(data).samples("test")[0]
+    table = pd.DataFrame(
+        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
+    )
+    with pytest.raises(EvaluationError, match="expected a model of the camera_counting flavour"):
+        mlflow.models.evaluate(
+            lambda rows: [1] * len(rows), table, model_type=MODEL_TYPE, evaluators="camera-counting"
+        )
+
+
+def test_test_pictures_that_were_learnt_from_are_refused(model_uri: str, data: Path, tmp_path: Path) -> None:
+    manifest = load_dataset(data).manifest
+    splits = {**manifest.splits, "train": (*manifest.splits["train"], manifest.splits["test"][0])}
+    leaking = Manifest(**{**dict(manifest), "splits": splits, "digest": ""})
+    (tmp_path / "dataset.json").write_text(leaking.signed().to_json())
+    with pytest.raises(EvaluationError, match=r"test picture images/test/000\.png is also"):
+        run(EvaluateSettings(model_uri=model_uri, data=tmp_path))
+
+
+def test_the_clip_is_a_clip(data: Path) -> None:
+    with open_source(data / "clips" / "drive") as source:
+        assert sum(1 for _ in source) == FRAMES
