@@ -120,7 +120,7 @@ def test_a_folder_is_one_that_mail_programs_open(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MailError, match="mailbox folder .* cannot be written"):
+    with pytest.raises(MailError, match=r"mailbox folder .* cannot be written"):
         MailboxFolder(tmp_path / "file" / "box").deliver(mail())
 
 
@@ -140,7 +140,7 @@ def test_a_server_that_is_down_is_named_within_its_patience() -> None:
 def test_a_refusal_is_told_with_the_server_s_words(server: tuple[Inbox, Controller]) -> None:
     inbox, controller = server
     inbox.refuse = "552 message too large"
-    with pytest.raises(MailError, match="552.*message too large"):
+    with pytest.raises(MailError, match=r"552.*message too large"):
         SmtpServer(f"smtp://127.0.0.1:{controller.port}").deliver(mail())
 
 

@@ -79,7 +79,7 @@ def test_a_stricter_budget_raises_the_threshold() -> None:
     ("likeness", "rows", "current"), [(0.5, 2000, 1000), (0.5, 2000, 200), (0.95, 2000, 1000), (0.95, 2000, 200)]
 )
 def test_false_alarms_keep_to_their_budget(log_of: LogOf, likeness: float, rows: int, current: int) -> None:
-    """5 % of reports may hold any false alarm at all, over eight columns together; 10 % leaves room for 60 tries."""
+    """5 % of reports may hold any false alarm, over eight columns together; 10 % leaves room for 60 tries."""
     alarms = 0
     for seed in range(60):
         reference = log_of(2 * seed, rows, likeness=likeness)
