@@ -34,14 +34,15 @@ MODEL_TYPE = "camera-counting"
 _TABLE = "evaluation_table.json"
 _LINES = "line_counts.json"
 _PLOTS = "evaluation"
+_WORST = "worst_pictures"
 
 
 class CountingEvaluator(ModelEvaluator):
     """Measures how well a `camera_counting` model detects and counts; judges nothing.
 
     The data is a table with one row per picture: ``image`` (path), ``boxes`` (N times x1, y1, x2, y2 in pixels),
-    ``labels`` (N class names); every other column (camera_id, light, weather) is a slice. `EvaluatorConfig` says
-    what ``evaluator_config`` may hold, clips with true crossings among it. Every picture is detected once.
+    ``labels`` (N class names); every other text column (camera_id, light, weather) is a slice. `EvaluatorConfig`
+    says what ``evaluator_config`` may hold, clips with true crossings among it. Every picture is detected once.
     """
 
     @classmethod
@@ -138,7 +139,8 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
     artifacts: dict[str, EvaluationArtifact] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, figure in _figures(evaluation, config).items():
-            path = Path(folder) / f"{name}.png"
+            # Photographs as JPEG: as PNG they would weigh several megabytes.
+            path = Path(folder) / f"{name}.{'jpg' if name == _WORST else 'png'}"
             figure.savefig(path, dpi=110)
             client.log_artifact(run_id, str(path), _PLOTS)
             artifact = ImageEvaluationArtifact(f"{root}/{_PLOTS}/{path.name}")  # type: ignore[no-untyped-call]
@@ -194,5 +196,5 @@ def _figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, Figur
         config.worst,
     )
     if worst is not None:
-        figures["worst_pictures"] = worst
+        figures[_WORST] = worst
     return figures

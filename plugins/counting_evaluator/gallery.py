@@ -75,6 +75,6 @@ def _box(
 ) -> None:
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     cv2.rectangle(image, (x1, y1), (x2, y2), color, 1 if below else 2)
-    place = (x1, min(y2 + 11, image.shape[0] - 2)) if below else (x1, max(y1 - 3, 9))
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 2, cv2.LINE_AA)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, color, 1, cv2.LINE_AA)
+    place = (x1, min(y2 + 15, image.shape[0] - 2)) if below else (x1, max(y1 - 3, 9))
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.48, color, 1, cv2.LINE_AA)

@@ -51,7 +51,7 @@ def read_table(table: pd.DataFrame) -> list[LabelledPicture]:
     ----------
     table : DataFrame
         Columns ``image`` (path), ``boxes`` (N boxes x1, y1, x2, y2 in pixels) and ``labels`` (N class names);
-        every other column is a slice, its missing values being left out.
+        every other column of text or yes/no is a slice, its missing values being left out; numbers are no slices.
 
     Raises
     ------
@@ -95,5 +95,5 @@ def _read_row(row: Mapping[Any, Any], number: int, slices: list[str]) -> Labelle
         path,
         boxes,
         tuple(str(label) for label in labels),
-        {name: str(row[name]) for name in slices if not pd.isna(row[name])},
+        {name: str(row[name]) for name in slices if isinstance(row[name], str | bool | np.bool_)},
     )

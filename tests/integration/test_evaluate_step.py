@@ -90,7 +90,7 @@ def test_wrong_pictures_are_shown(model_uri: str, data: Path) -> None:
     assert result.metrics["detection/recall"] == 0
     assert result.metrics["count/bias"] < 0
     assert not any(name.startswith("line/") for name in result.metrics)
-    path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="evaluation/worst_pictures.png")
+    path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="evaluation/worst_pictures.jpg")
     with Image.open(path) as image:
         assert image.width > 500
         drawn = np.asarray(image.convert("RGB")).reshape(-1, 3)

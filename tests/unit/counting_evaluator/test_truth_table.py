@@ -20,11 +20,11 @@ def _table(**changes: Any) -> pd.DataFrame:
 
 
 def test_a_row_becomes_a_labelled_picture() -> None:
-    [picture] = read_table(_table(light="night", height=3.5, nothing=None))
+    [picture] = read_table(_table(light="night", moved=True, height=3.5, nothing=None))
     assert picture.boxes.dtype == np.float32
     assert picture.boxes.tolist() == [[0, 0, 9, 9]]
     assert picture.labels == ("car",)
-    assert picture.slices == {"camera_id": "cam-1", "light": "night", "height": "3.5"}
+    assert picture.slices == {"camera_id": "cam-1", "light": "night", "moved": "True"}
 
 
 def test_an_empty_picture_is_a_picture() -> None:
