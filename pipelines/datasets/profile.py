@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipelines.datasets.features import picture_features
+from camera_counting.picture_features import picture_features
 from pipelines.datasets.manifest import Sample
 
 __all__ = ["reference_profile"]

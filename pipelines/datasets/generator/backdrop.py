@@ -145,9 +145,9 @@ def _ground_floor(
 def _ground(place: Site, rng: np.random.Generator, x: Field, z: Field) -> Field:
     """Colours (H, W, 3) of the ground at world positions."""
     noise = _noise(rng)
-    fine = _look_up(noise, (x * 37) % 256, (z * 37) % 256)
-    coarse = _look_up(noise, (x * 6) % 256, (z * 6) % 256)
-    broad = _look_up(noise, (x * 1.4 + 80) % 256, (z * 1.4) % 256)
+    fine = _look_up(noise, x * 37, z * 37)
+    coarse = _look_up(noise, x * 6, z * 6)
+    broad = _look_up(noise, x * 1.4 + 80, z * 1.4)
     asphalt = rng.uniform(78, 112)
     paving = rng.uniform(140, 176)
     warm = rng.uniform(-6, 8)
@@ -159,7 +159,7 @@ def _ground(place: Site, rng: np.random.Generator, x: Field, z: Field) -> Field:
     pavement = ((z >= place.near) & (z < place.kerb)) | ((z >= place.far_kerb) & (z <= place.facade + 1.5))
     slab = rng.uniform(0.5, 0.95)
     joint = (np.abs((x / slab) % 1 - 0.5) > 0.47) | (np.abs((z / slab) % 1 - 0.5) > 0.47)
-    tone = _look_up(noise, np.floor(x / slab) * 31 % 256, np.floor(z / slab) * 17 % 256)
+    tone = _look_up(noise, np.floor(x / slab) * 31, np.floor(z / slab) * 17)
     paved = paving + fine * 4 + coarse * 4 + broad * 5 + tone * 3.5 - joint * 20
     out[pavement] = (paved[..., None] + np.array([warm, 0, -warm]))[pavement]
 
@@ -171,7 +171,7 @@ def _ground(place: Site, rng: np.random.Generator, x: Field, z: Field) -> Field:
         px, pz = rng.uniform(*place.reach), rng.uniform(place.kerb, place.far_kerb)
         patch = (np.abs(x - px) < rng.uniform(0.5, 2.5)) & (np.abs(z - pz) < rng.uniform(0.3, 0.9))
         tarred = np.where(patch, tarred - rng.uniform(6, 20), tarred)
-    crack = np.abs(_look_up(noise, (x * 3) % 256, (z * 3 + 99) % 256) - 0.2) < 0.035
+    crack = np.abs(_look_up(noise, x * 3, z * 3 + 99) - 0.2) < 0.035
     tarred = tarred - crack * 16
     paint_worn = np.clip(0.85 + 0.15 * coarse, 0.4, 1)
     dashes = (np.abs(z - middle) < 0.075) & ((x % 6.0) < 3.0)

@@ -21,6 +21,7 @@ __all__ = ["Renderer", "Seen", "Shown"]
 Image = npt.NDArray[np.uint8]
 _OVER = 2  # the drawing canvas is this many times finer than the picture
 _HAZE: dict[Weather, float] = {"clear": 0.0012, "rain": 0.009, "fog": 0.042}  # per metre
+_ROAM = 128  # pixels by which the window into the grain moves about
 _SHIFT = 3  # sub-pixel bits of OpenCV's polygons
 
 
@@ -71,6 +72,16 @@ def _seen_through(place: Site, width: int, height: int, yaw: float, pitch: float
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
+@lru_cache(maxsize=4)
+def _grain(width: int, height: int) -> npt.NDArray[np.float32]:
+    """Sensor noise of deviation about 1: fine grey grain and coarser tints."""
+    rng = np.random.default_rng(29)
+    size = (height + _ROAM, width + _ROAM)
+    grain = rng.standard_normal(size, np.float32)[..., None]
+    tint = rng.standard_normal((size[0] // 2, size[1] // 2, 3), np.float32)
+    return 0.8 * grain + 0.5 * cv2.resize(tint, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
 def _haze_colour(weather: Weather) -> npt.NDArray[np.float32]:
     return np.array([196, 200, 204] if weather != "clear" else [190, 204, 220], np.float32)
 
@@ -111,6 +122,7 @@ class Renderer:
         size = (width * _OVER, height * _OVER)
         shift = (conditions.moved_yaw, conditions.moved_pitch)
         self._canvas = _seen_through(place, *size, *shift, conditions.weather)
+        self._grain = _grain(width, height)
         self._gain, self._lit = self._light(_backdrop(place, *size, *shift))
 
     def _make_posts(self, rng: np.random.Generator, count: int) -> list[Shown]:
@@ -183,7 +195,7 @@ class Renderer:
         picture = cv2.resize(canvas, (self.width, self.height), interpolation=cv2.INTER_AREA).astype(np.float32)
         picture = picture * self._gain + self._lit
         if self.conditions.light != "day":
-            self._lamps(picture, order)
+            self._lamps(picture, order, marks)
         if self.conditions.weather == "rain":
             self._rain(picture, rng)
         picture = self._sensor(picture, rng)
@@ -226,6 +238,7 @@ class Renderer:
         else:
             layers.append(([p for t in order for p in t.sketch.shadows], self.height / 220, 0.5))
         scale = (1 << _SHIFT) / _OVER
+        keep = np.full((self.height, self.width), 255, np.uint8)
         for polygons, sigma, strength in layers:
             shade = np.zeros((self.height, self.width), np.uint8)
             for polygon in polygons:
@@ -233,14 +246,20 @@ class Renderer:
             if not shade.any():
                 continue
             soft = cv2.GaussianBlur(shade, (0, 0), sigma)
-            keep = 255 - (cv2.resize(soft, (canvas.shape[1], canvas.shape[0])) * strength).astype(np.uint8)
-            cv2.multiply(canvas, cv2.merge([keep, keep, keep]), canvas, 1 / 255)
+            keep = cv2.multiply(keep, cv2.convertScaleAbs(soft, alpha=-strength, beta=255), scale=1 / 255)
+        fine = cv2.resize(keep, (canvas.shape[1], canvas.shape[0]), interpolation=cv2.INTER_LINEAR)
+        cv2.multiply(canvas, cv2.merge([fine, fine, fine]), canvas, 1 / 255)
 
-    def _lamps(self, picture: npt.NDArray[np.float32], order: Sequence[Shown]) -> None:
+    def _lamps(
+        self, picture: npt.NDArray[np.float32], order: Sequence[Shown], marks: npt.NDArray[np.int32]
+    ) -> None:
+        """Let the lamps glow that nothing nearer hides."""
         force = 0.9 if self.conditions.light == "night" else 0.45
-        for thing in order:
+        for number, thing in enumerate(order, start=1):
             for x, y, radius, colour in thing.sketch.lamps:
                 x, y, r = x / _OVER, y / _OVER, max(2.0, radius / _OVER * 1.6)
+                if 0 <= x < self.width and 0 <= y < self.height and marks[int(y), int(x)] > number:
+                    continue
                 x1, y1 = max(0, int(x - 2 * r)), max(0, int(y - 2 * r))
                 x2, y2 = min(self.width, int(x + 2 * r) + 1), min(self.height, int(y + 2 * r) + 1)
                 if x2 <= x1 or y2 <= y1:
@@ -270,8 +289,7 @@ class Renderer:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         noise = self.conditions.noise + {"day": 0.0, "dusk": 1.5, "night": 4.0}[self.conditions.light]
         if noise > 0:
-            grain = rng.standard_normal((self.height, self.width), np.float32)[..., None]
-            tint = rng.standard_normal((self.height // 2 + 1, self.width // 2 + 1, 3), np.float32)
-            tint = cv2.resize(tint, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-            picture = picture + noise * (0.8 * grain + 0.5 * tint)
+            # A window into one larger field of grain, elsewhere in each frame: drawing it anew is what takes longest.
+            y, x = int(rng.integers(_ROAM)), int(rng.integers(_ROAM))
+            picture = picture + noise * self._grain[y : y + self.height, x : x + self.width]
         return np.clip(picture, 0, 255).astype(np.uint8)

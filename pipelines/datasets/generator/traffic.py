@@ -17,11 +17,12 @@ from pipelines.datasets.generator.people import PersonLook, person_look, sketch_
 from pipelines.datasets.generator.projection import Projection
 from pipelines.datasets.generator.sites import Site
 from pipelines.datasets.generator.sketch import Sketch
-from pipelines.datasets.generator.vehicles import VehicleLook, sketch_vehicle, vehicle_look
+from pipelines.datasets.generator.vehicles import VehicleLook, catalogue, sketch_vehicle
 
 __all__ = ["Actor", "Path", "traffic"]
 
 Floats = npt.NDArray[np.float64]
+_MODELS = 240  # different vehicles of each kind
 _VEHICLE_SHARES = {"car": 0.7, "truck": 0.22, "bus": 0.08}
 
 
@@ -114,7 +115,15 @@ def traffic(
         x = float(rng.uniform(*_visible(place)))
         path = _still(x, place.far_kerb + 0.95, 1.0 if rng.random() < 0.5 else -1.0)
         kind = "car" if "car" in kinds else kinds[0]
-        actors.append(Actor(0, kind, vehicle_look(rng, kind), path, gait=0.0 if rng.random() < 0.5 else math.pi))
+        actors.append(
+            Actor(
+                0,
+                kind,
+                catalogue(kind, int(rng.integers(_MODELS))),
+                path,
+                gait=0.0 if rng.random() < 0.5 else math.pi,
+            )
+        )
     if "person" in classes:
         actors += _people(place, density, duration, rng, rain)
     return [Actor(number, a.kind, a.look, a.path, a.stride, a.gait) for number, a in enumerate(actors, start=1)]
@@ -150,7 +159,7 @@ def _lane(
     start = -transit - float(rng.exponential(10 / density.vehicles))
     while start < duration:
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-        look = vehicle_look(rng, kind)
+        look = catalogue(kind, int(rng.integers(_MODELS)))
         begin, end = (low, high) if direction > 0 else (high, low)
         lane_z = z + float(rng.normal(0, 0.08))
         path = Path(np.array([start, start + transit]), np.array([begin, end]), np.array([lane_z, lane_z]))

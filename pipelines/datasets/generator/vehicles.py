@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from pipelines.datasets.generator.models import BUILD
 from pipelines.datasets.generator.projection import Projection
 from pipelines.datasets.generator.sketch import Colour, Sketch, shaded
 
-__all__ = ["VehicleLook", "sketch_vehicle", "vehicle_look"]
+__all__ = ["VehicleLook", "catalogue", "sketch_vehicle", "vehicle_look"]
 
 _PAINT: tuple[tuple[Colour, float], ...] = (
     ((226, 228, 230), 0.22),
@@ -30,9 +31,13 @@ _PAINT: tuple[tuple[Colour, float], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VehicleLook:
-    """One vehicle: its class, size in metres, and its parts, convex solids; the first carries the others."""
+    """One vehicle: its class, size in metres, and its parts, convex solids; the first carries the others.
+
+    `points` are all corners of faces and marks in order; `normals` and `middles` (faces, 3) those of the faces,
+    outwards, and `centres` (parts, 3) those of the parts.
+    """
 
     kind: str
     length: float
@@ -40,6 +45,15 @@ class VehicleLook:
     height: float
     parts: tuple[tuple[Face, ...], ...]
     points: npt.NDArray[np.float64] = field(repr=False)
+    normals: npt.NDArray[np.float64] = field(repr=False)
+    middles: npt.NDArray[np.float64] = field(repr=False)
+    centres: npt.NDArray[np.float64] = field(repr=False)
+
+
+@lru_cache(maxsize=2048)
+def catalogue(kind: str, number: int) -> VehicleLook:
+    """The vehicle of that number: building one takes longer than drawing it, and they are met again."""
+    return vehicle_look(np.random.default_rng(np.random.SeedSequence([number, 23, len(kind)])), kind)
 
 
 def vehicle_look(rng: np.random.Generator, kind: str) -> VehicleLook:
@@ -56,8 +70,25 @@ def vehicle_look(rng: np.random.Generator, kind: str) -> VehicleLook:
     base = colours[int(rng.choice(len(colours), p=np.array([w for _, w in _PAINT])))]
     paint: Colour = tuple(float(np.clip(c + rng.normal(0, 8), 12, 248)) for c in base)  # type: ignore[assignment]
     parts, length, width, height = BUILD[kind](rng, paint)
-    arrays = [a for part in parts for face in part for a in (face.corners, *(m for m, _ in face.marks))]
-    return VehicleLook(kind, length, width, height, tuple(tuple(p) for p in parts), np.concatenate(arrays))
+    points = [a for part in parts for face in part for a in (face.corners, *(m for m, _ in face.marks))]
+    middles = np.array([face.corners.mean(axis=0) for part in parts for face in part])
+    centres = np.array([np.mean([face.corners.mean(axis=0) for face in part], axis=0) for part in parts])
+    own = np.repeat(centres, [len(part) for part in parts], axis=0)
+    corners = np.array([face.corners[:3] for part in parts for face in part])
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    normals *= np.where(((middles - own) * normals).sum(axis=1) < 0, -1.0, 1.0)[:, None]
+    return VehicleLook(
+        kind,
+        length,
+        width,
+        height,
+        tuple(tuple(part) for part in parts),
+        np.concatenate(points),
+        normals,
+        middles,
+        centres,
+    )
 
 
 def sketch_vehicle(
@@ -78,45 +109,41 @@ def sketch_vehicle(
         return None
     sketch = Sketch(depth=float(np.linalg.norm(origin - view.position)))
     eye = (view.position - origin) @ axes.T
-    sun_local = np.array(sun) @ axes.T
-    cursor = 0
-    drawn: list[tuple[float, list]] = []
-    for part in look.parts:
-        visible = []
-        centre = np.mean([face.corners.mean(axis=0) for face in part], axis=0)
+    sun_local = axes @ np.array(sun)
+    toward = eye - look.middles
+    far = np.linalg.norm(toward, axis=1)
+    facing = (look.normals * toward).sum(axis=1) > 0
+    halfway = sun_local + toward / far[:, None]
+    gloss = (look.normals * halfway).sum(axis=1) / np.linalg.norm(halfway, axis=1)
+    light = 0.56 + 0.42 * (look.normals @ sun_local).clip(0) + 0.16 * look.normals[:, 1]
+    light += 0.4 * gloss.clip(0) ** 24
+    cursor = index = 0
+    drawn: list[tuple[float, list[_Seen]]] = []
+    for part, centre in zip(look.parts, look.centres, strict=True):
+        visible: list[_Seen] = []
         for face in part:
-            n = len(face.corners)
-            polygon = pixels[cursor : cursor + n]
-            cursor += n
-            marks = []
-            for corners, colour in face.marks:
-                marks.append((pixels[cursor : cursor + len(corners)], colour))
-                cursor += len(corners)
-            a, b, c = face.corners[0], face.corners[1], face.corners[2]
-            normal = np.array(np.cross(b - a, c - a))
-            normal /= np.linalg.norm(normal) + 1e-12
-            middle = face.corners.mean(axis=0)
-            if normal @ (middle - centre) < 0:
-                normal = -normal
-            toward = eye - middle
-            if normal @ toward <= 0:
-                continue
-            halfway = sun_local + toward / np.linalg.norm(toward)
-            gloss = max(0.0, float(normal @ halfway) / float(np.linalg.norm(halfway))) ** 24
-            light = 0.56 + 0.42 * max(0.0, float(normal @ sun_local)) + 0.16 * float(normal[1]) + 0.4 * gloss
-            visible.append((float(toward @ toward), polygon, face, marks, light))
-        visible.sort(key=lambda item: -item[0])
+            start, cursor = cursor, cursor + len(face.corners) + sum(len(mark) for mark, _ in face.marks)
+            if facing[index]:
+                visible.append((float(far[index]), face, start, float(light[index])))
+            index += 1
+        visible.sort(key=lambda seen: -seen[0])
         drawn.append((float(np.sum((eye - centre) ** 2)), visible))
     for _, faces in [drawn[0], *sorted(drawn[1:], key=lambda item: -item[0])]:
-        for _, polygon, face, marks, light in faces:
+        for _, face, start, shine in faces:
+            cursor = start + len(face.corners)
             if not face.bare:
-                sketch.solid(polygon, shaded(face.colour, light))
-            for mark, colour in marks:
+                sketch.solid(pixels[start:cursor], shaded(face.colour, shine))
+            tone = 1.0 if face.bare else 0.3 + 0.7 * shine
+            for mark, colour in face.marks:
                 # The rim of a wheel hangs below the body: marks belong to the outline as well.
-                sketch.solid(mark, shaded(colour, 1.0 if face.bare else 0.3 + 0.7 * light))
+                sketch.solid(pixels[cursor : cursor + len(mark)], shaded(colour, tone))
+                cursor += len(mark)
     _ground_shadow(sketch, look, view, origin, axes, sun)
     _headlamps(sketch, look, view, origin, axes, eye)
     return sketch
+
+
+_Seen = tuple[float, Face, int, float]  # distance, face, where its points start, light
 
 
 def _ground_shadow(
