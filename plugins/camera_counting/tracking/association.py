@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["assign", "overlaps", "without_duplicates"]
+from camera_counting.detections import Detections
+
+__all__ = ["assign", "overlaps", "shadows", "without_duplicates"]
 
 _FORBIDDEN = 1e6
 
@@ -28,25 +30,49 @@ def overlaps(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(common / np.maximum(areas_p[:, None] + areas_q[None, :] - common, 1e-9))
 
 
-def without_duplicates(
-    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], most: float
-) -> npt.NDArray[np.bool_]:
-    """Mask (N,) that leaves one of any boxes that overlap by more than `most`, whatever their classes.
+def without_duplicates(detections: Detections, same_class: float, other_class: float) -> npt.NDArray[np.bool_]:
+    """Mask (N,) that leaves one of any detections that overlap by more than `same_class` or `other_class`.
 
     A detector's suppression works class by class; a van then is a car and a truck at once, and would count twice.
     """
-    keep = np.ones(len(scores), bool)
-    if len(scores) < 2:
+    keep = np.ones(len(detections), bool)
+    if len(keep) < 2:
         return keep
-    overlap = np.triu(overlaps(boxes, boxes) > most, 1)
+    same = detections.class_ids[:, None] == detections.class_ids[None]
+    most = np.where(same, same_class, np.where(_may_be_confused(detections), other_class, 1.0))
+    overlap = overlaps(detections.boxes, detections.boxes) > most
+    np.fill_diagonal(overlap, False)
     if not overlap.any():
         return keep
-    overlap |= overlap.T
-    for i in np.argsort(-scores, kind="stable"):
+    for i in np.argsort(-detections.scores, kind="stable"):
         if keep[i]:
-            overlap[i, i] = False
             keep &= ~overlap[i]
     return keep
+
+
+def shadows(detections: Detections, strength: npt.NDArray[np.float64], cover: float) -> npt.NDArray[np.bool_]:
+    """Mask (N,) of detections that lie, by a share of at least `cover`, within one of more `strength` (N,).
+
+    A part of an object, or its double under another class, is seen like that for all its life; an object that is
+    hidden by another one only for a while.
+    """
+    if len(detections) < 2:
+        return np.zeros(len(detections), bool)
+    b = detections.boxes.astype(np.float64)
+    wide = np.minimum(b[:, None, 2], b[None, :, 2]) - np.maximum(b[:, None, 0], b[None, :, 0])
+    high = np.minimum(b[:, None, 3], b[None, :, 3]) - np.maximum(b[:, None, 1], b[None, :, 1])
+    common = np.maximum(wide, 0) * np.maximum(high, 0)
+    area = np.maximum((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]), 1e-9)
+    within = common / np.minimum(area[:, None], area[None]) >= cover
+    within &= strength[:, None] < strength[None]
+    return np.asarray((within & _may_be_confused(detections)).any(1))
+
+
+def _may_be_confused(detections: Detections) -> npt.NDArray[np.bool_]:
+    """Mask (N, N): a person on a bicycle are two objects, a truck on a car is one."""
+    people = [i for i, name in enumerate(detections.names) if name == "person"]
+    is_person = np.isin(detections.class_ids, people)
+    return np.asarray(is_person[:, None] == is_person[None])
 
 
 def assign(

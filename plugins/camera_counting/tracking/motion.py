@@ -20,7 +20,7 @@ _Array = npt.NDArray[np.float64]
 # Standard deviations relative to the box's size (the square root of its area); the last two are width and height.
 _MEASURED = np.array([0.06, 0.06, 0.08, 0.08])
 _FIRST_SPEED = np.array([4.0, 4.0, 0.5, 0.5])  # per second
-_ACCELERATION = np.array([2.5, 2.5, 0.6, 0.6])  # per second and root second
+_ACCELERATION = np.array([1.0, 1.0, 0.3, 0.3])  # per second and root second
 # An object that is out of sight is not believed to keep its speed for long: it may have stopped or turned.
 _COASTING_SECONDS = 1.5
 

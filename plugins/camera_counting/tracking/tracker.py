@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from camera_counting.detections import Detections
-from camera_counting.tracking.association import assign, overlaps, without_duplicates
+from camera_counting.tracking.association import assign, overlaps, shadows, without_duplicates
 from camera_counting.tracking.base import Tracker, Tracks
 from camera_counting.tracking.motion import Motion, box_scale, corners_to_centre
 
@@ -23,6 +23,10 @@ _Rows = npt.NDArray[np.intp]
 
 # 99.9 % of a chi-square variable with four degrees of freedom lies below.
 _GATE = 18.5
+# A score counts as evidence by what it is above this part of the confidence; what flickers around it never counts.
+_DOUBT = 0.9
+_SCORE_WEIGHT = 1.5
+_COVER = 0.7
 
 
 class TrackerSettings(BaseModel):
@@ -38,10 +42,15 @@ class TrackerSettings(BaseModel):
     )
     lost_seconds: float = Field(default=2.0, gt=0, description="How long a track out of sight is waited for.")
     evidence: float = Field(
-        default=1.0, gt=0, description="Sum of scores, over two frames at least, that makes a track an object."
+        default=0.5,
+        gt=0,
+        description="Sum of what scores are above the confidence that makes a track, seen twice at least, an object.",
     )
     duplicate_overlap: float = Field(
-        default=0.8, gt=0, le=1, description="Boxes that overlap by more are one object, whatever their classes."
+        default=0.75, gt=0, le=1, description="Boxes of a class that overlap by more are one object."
+    )
+    other_class_overlap: float = Field(
+        default=0.6, gt=0, le=1, description="Boxes of two classes that overlap by more are one object."
     )
 
 
@@ -72,7 +81,9 @@ class MotionTracker(Tracker):
         self._ids = np.zeros(0, np.int64)
         self._seen = np.zeros(0)  # seconds at which each track was last seen
         self._evidence = np.zeros(0)
+        self._born = np.zeros(0)
         self._hits = np.zeros(0, np.int64)
+        self._sure = np.zeros(0, bool)
         self._votes = np.zeros((0, 0))
 
     def update(self, detections: Detections, seconds: float) -> Tracks:
@@ -82,7 +93,7 @@ class MotionTracker(Tracker):
         settings = self.settings
         detections = detections.at_least(min(settings.low, settings.confidence))
         detections = detections.take(
-            without_duplicates(detections.boxes, detections.scores, settings.duplicate_overlap)
+            without_duplicates(detections, settings.duplicate_overlap, settings.other_class_overlap)
         )
         self._advance(seconds)
         measured = corners_to_centre(detections.boxes)
@@ -90,7 +101,9 @@ class MotionTracker(Tracker):
         low = np.flatnonzero(detections.scores < settings.confidence)
 
         track_of = np.full(len(detections), -1, np.intp)
-        self._associate(detections, measured, track_of, high, np.arange(len(self._ids)), seconds)
+        sure = self._confirmed()
+        self._associate(detections, measured, track_of, high, np.flatnonzero(sure), seconds)
+        self._associate(detections, measured, track_of, high[track_of[high] < 0], np.flatnonzero(~sure), seconds)
         # a faint detection only continues what was in sight a moment ago
         moment = max(0.5, 2.5 * self._interval)
         taken = np.isin(np.arange(len(self._ids)), track_of)
@@ -126,6 +139,7 @@ class MotionTracker(Tracker):
         dt = seconds - before if seconds > before else self._interval
         if seconds < before:
             self._seen += seconds - before - dt
+            self._born += seconds - before - dt
         # the usual interval: one long pause must not make the tracker patient
         self._interval = (
             dt if self._interval == 0 else self._interval * min(max(dt / self._interval, 0.5), 1.5) ** 0.2
@@ -148,6 +162,7 @@ class MotionTracker(Tracker):
         """Write into `track_of` which of the `tracks` each of the `candidates` continues."""
         if not len(candidates) or not len(tracks):
             return
+        moment = max(0.5, 2.5 * self._interval)
         spread = self._motion.spread(tracks)
         residual = measured[candidates][None] - self._motion.mean[tracks][:, None]
         distance = (residual**2 / spread[:, None]).sum(2)
@@ -156,11 +171,14 @@ class MotionTracker(Tracker):
         vagueness = 0.5 * np.log(spread / scale**2).sum(1)[:, None]
         votes = self._votes[tracks]
         share = votes[:, detections.class_ids[candidates]] / np.maximum(votes.sum(1, keepdims=True), 1e-9)
-        cost = 0.5 * np.minimum(distance, 2 * _GATE) + vagueness + 2.0 * (1 - share) - 2.0 * overlap
+        cost = 0.5 * np.minimum(distance, 2 * _GATE) + vagueness - 2.0 * share - 2.0 * overlap
+        cost = cost - _SCORE_WEIGHT * detections.scores[candidates].astype(np.float64)
         # a box that changes its shape leaves the gate, but not its place
         allowed = (distance < _GATE) | (overlap > 0.3)
         ratio = measured[candidates][None, :, 2:] / self._motion.mean[tracks][:, None, 2:]
-        allowed &= ((ratio > 0.4) & (ratio < 2.5)).all(2)
+        # what comes back after a while should look as it did
+        most = np.where(seconds - self._seen[tracks] > moment, 1.7, 2.5)[:, None, None]
+        allowed &= ((ratio > 1 / most) & (ratio < most)).all(2)
         allowed &= overlap >= least_overlap
         rows, columns = assign(cost, allowed)
         track_of[candidates[columns]] = tracks[rows]
@@ -173,7 +191,12 @@ class MotionTracker(Tracker):
         self._motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
         self._seen[rows] = seconds
         self._hits[rows] += 1
-        self._evidence[rows] += scores
+        # what is only ever seen within a stronger one gives no evidence of being an object of its own
+        shadowed = shadows(
+            detections.take(seen), np.where(self._sure[rows], 1e3, 0.0) + self._evidence[rows], _COVER
+        )
+        gain = np.where(shadowed, 0.0, scores - _DOUBT * self.settings.confidence)
+        self._evidence[rows] = np.maximum(self._evidence[rows] + gain, 0)
         np.add.at(self._votes, (rows, detections.class_ids[seen]), scores**2)
 
     def _begin(
@@ -190,17 +213,25 @@ class MotionTracker(Tracker):
         self._next_id += len(new)
         self._seen = np.concatenate([self._seen, np.full(len(new), seconds)])
         self._hits = np.concatenate([self._hits, np.ones(len(new), np.int64)])
-        self._evidence = np.concatenate([self._evidence, scores])
+        self._evidence = np.concatenate([self._evidence, np.zeros(len(new))])
+        self._born = np.concatenate([self._born, np.full(len(new), seconds)])
+        self._sure = np.concatenate([self._sure, np.zeros(len(new), bool)])
         votes = np.zeros((len(new), len(self._names)))
         votes[np.arange(len(new)), detections.class_ids[new]] = scores**2
         self._votes = np.concatenate([self._votes, votes])
 
     def _confirmed(self) -> npt.NDArray[np.bool_]:
-        return (self._hits >= 2) & (self._evidence >= self.settings.evidence)
+        # what once was an object stays one
+        self._sure |= (self._hits >= 2) & (self._evidence >= self.settings.evidence)
+        return self._sure
 
     def _forget(self, track_of: _Rows, seconds: float) -> tuple[int, ...]:
         short = max(0.3, 2.5 * self._interval)
-        patience = np.where(self._confirmed(), max(self.settings.lost_seconds, short), short)
+        # of a track that was hardly seen nobody knows where it went
+        age = self._seen - self._born
+        patience = np.where(
+            self._confirmed(), np.clip(2 * age, short, max(self.settings.lost_seconds, short)), short
+        )
         keep = seconds - self._seen <= patience
         if keep.all():
             return ()
@@ -213,7 +244,7 @@ class MotionTracker(Tracker):
 
     def _drop(self, keep: npt.NDArray[np.bool_]) -> None:
         self._motion.keep(keep)
-        for name in ("_ids", "_seen", "_hits", "_evidence", "_votes"):
+        for name in ("_ids", "_born", "_seen", "_hits", "_evidence", "_sure", "_votes"):
             setattr(self, name, getattr(self, name)[keep])
 
     def _seen_now(self, detections: Detections, track_of: _Rows, seconds: float, ended: tuple[int, ...]) -> Tracks:
