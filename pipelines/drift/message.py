@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -143,7 +144,11 @@ def _unjudged(report: DriftReport) -> list[str]:
     for column in report.columns:
         if column.status == "insufficient":
             by_reason.setdefault((column.camera, column.reason), []).append(column.column)
-    return [f"{camera}: {', '.join(names)}: {reason}" for (camera, reason), names in by_reason.items()]
+    of_camera = Counter(column.camera for column in report.columns)
+    return [
+        f"{camera}: {reason}" if len(names) == of_camera[camera] else f"{camera}: {', '.join(names)}: {reason}"
+        for (camera, reason), names in by_reason.items()
+    ]
 
 
 def _numbers(column: ColumnDrift) -> tuple[str, str, str, str]:

@@ -1,0 +1,93 @@
+"""The steps that register and promote, by the counting policy, on a model that is nobody's detector."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from model_governance import GateError, evaluation_of
+from pipelines import promote, register
+
+FIGURES = {
+    "detection/map50": 0.9,
+    "detection/recall": 0.9,
+    "count/nae": 0.1,
+    "count/mae": 0.3,
+    "line/error": 0.0,
+    "latency/p95_ms": 30.0,
+    "size_mb": 10.0,
+}
+CODE = """
+import mlflow
+class Nothing(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return []
+mlflow.models.set_model(Nothing())
+"""
+
+
+def log_model(folder: Path, figures: dict[str, float], *, more: str = "") -> str:
+    """As training and evaluation leave a model: data, lineage and figures recorded."""
+    (folder / "model.py").write_text(CODE + more)
+    with mlflow.start_run():
+        mlflow.set_tags({"lineage.git_commit": "c0ffee", "lineage.environment_digest": "e0"})
+        for context in ("training", "test"):
+            data = mlflow.data.from_pandas(pd.DataFrame({context: [1.0]}), name=context)
+            mlflow.log_input(data, context=context)
+        info = mlflow.pyfunc.log_model(name="model", python_model=str(folder / "model.py"), pip_requirements=[])
+        with evaluation_of(info.model_uri):
+            mlflow.log_metrics(figures, dataset=data, model_id=info.model_id)
+    return str(info.model_uri)
+
+
+def test_a_good_model_is_registered_promoted_and_kept_when_nothing_is_worse(tmp_path: Path, tracking: str) -> None:
+    first = register.run(register.RegisterSettings(model_uri=log_model(tmp_path, FIGURES)))
+    assert first.passed
+    promoted = promote.run(
+        promote.PromoteSettings(version=first.version, approver="Ann", comment="looked at the clips")
+    )
+    assert promoted.standing.champion == first.version
+    second = register.run(
+        register.RegisterSettings(
+            model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.4}, more="# retrained\n")
+        )
+    )
+    assert (second.passed, second.semantic_version) == (True, "1.1.0")
+    assert str(MlflowClient().get_model_version_by_alias("camera-counter", "challenger").version) == "2"
+    third = register.run(
+        register.RegisterSettings(model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.6}, more="# worse\n"))
+    )
+    assert [row.gate for row in third.verdict.failures] == ["count/mae against the champion"]
+
+
+def test_a_figure_that_was_not_measured_refuses_the_model(tmp_path: Path, tracking: str) -> None:
+    for number, missing in enumerate(FIGURES):
+        figures = {name: value for name, value in FIGURES.items() if name != missing}
+        uri = log_model(tmp_path, figures, more=f"# {number}\n")
+        result = register.run(register.RegisterSettings(model_uri=uri))
+        assert {row.gate.removesuffix(" against the champion") for row in result.verdict.failures} == {missing}
+    with pytest.raises(GateError):
+        promote.run(promote.PromoteSettings(version=result.version, approver="Ann", comment="please"))
+
+
+def test_the_command_ends_with_the_rows_that_failed(
+    tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = log_model(tmp_path, {**FIGURES, "line/error": 0.9})
+    monkeypatch.setattr(sys, "argv", ["register", "--model_uri", uri, "--name", "counter"])
+    with pytest.raises(SystemExit) as ended:
+        register.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert "line/error failed: expected at most 0.25, got 0.9" in said.err
+    assert "counter version 1 (1.0.0): gates failed" in said.out
+    monkeypatch.setattr(
+        sys, "argv", ["promote", "--name", "counter", "--version", "1", "--approver", "Ann", "--comment", "please"]
+    )
+    with pytest.raises(SystemExit, match="did not pass its gates"):
+        promote.main()
