@@ -69,7 +69,7 @@ class CameraCount:
                 detections.boxes * factor, detections.scores, detections.class_ids, detections.names
             )
         self._frame = frame
-        tracks = self._tracker.update(detections, seconds)
+        tracks = self._tracker.update(detections, float(seconds))
         return tracks, self._counter.update(tracks, frame)
 
     def finish(self) -> list[Event]:

@@ -44,7 +44,7 @@ class TrackerSettings(BaseModel):
     evidence: float = Field(
         default=0.5,
         gt=0,
-        description="Sum of what scores are above the confidence that makes a track, seen twice at least, an object.",
+        description="Sum of what scores are above the confidence that makes a track an object.",
     )
     duplicate_overlap: float = Field(
         default=0.75, gt=0, le=1, description="Boxes of a class that overlap by more are one object."
@@ -60,6 +60,8 @@ class MotionTracker(Tracker):
     Parameters
     ----------
     settings : TrackerSettings, optional
+    size : (width, height), optional
+        Of the frames, in pixels: what leaves the picture is then not waited for.
 
     Examples
     --------
@@ -71,8 +73,9 @@ class MotionTracker(Tracker):
     ([1], [True])
     """
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
+    def __init__(self, settings: TrackerSettings | None = None, size: tuple[int, int] | None = None) -> None:
         self.settings = settings or TrackerSettings()
+        self._size = size
         self._seconds: float | None = None
         self._interval = 0.0
         self._names: tuple[str, ...] = ()
@@ -232,6 +235,7 @@ class MotionTracker(Tracker):
         patience = np.where(
             self._confirmed(), np.clip(2 * age, short, max(self.settings.lost_seconds, short)), short
         )
+        patience[self._leaving()] = short
         keep = seconds - self._seen <= patience
         if keep.all():
             return ()
@@ -241,6 +245,20 @@ class MotionTracker(Tracker):
         track_of[seen] = moved[track_of[seen]]
         self._drop(keep)
         return ended
+
+    def _leaving(self) -> npt.NDArray[np.bool_]:
+        """Tracks whose box touches the border of the frame, on their way out."""
+        if self._size is None:
+            return np.zeros(len(self._ids), bool)
+        width, height = self._size
+        boxes, speed = self._motion.boxes(), self._motion.speed
+        slack = 0.015 * max(width, height)
+        return np.asarray(
+            ((boxes[:, 0] <= slack) & (speed[:, 0] < 0))
+            | ((boxes[:, 2] >= width - slack) & (speed[:, 0] > 0))
+            | ((boxes[:, 1] <= slack) & (speed[:, 1] < 0))
+            | ((boxes[:, 3] >= height - slack) & (speed[:, 1] > 0))
+        )
 
     def _drop(self, keep: npt.NDArray[np.bool_]) -> None:
         self._motion.keep(keep)
