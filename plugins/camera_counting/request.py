@@ -75,7 +75,11 @@ def rows_of_table(table: pd.DataFrame) -> list[dict[str, Any]]:
     columns = [str(name) for name in table.columns]
     if repeated := sorted({name for name in columns if columns.count(name) > 1} & set(COLUMNS)):
         raise RequestError(f"the column {repeated[0]!r} stands there twice")
-    return rows_of_columns({name: list(table.iloc[:, at]) for at, name in enumerate(columns)})
+    cells = {name: list(table.iloc[:, at]) for at, name in enumerate(columns)}
+    if len(table) == 1 and all(isinstance(column[0], list) for column in cells.values()):
+        # MLflow makes one row of lists from `inputs` whose columns hold nothing but text
+        cells = {name: column[0] for name, column in cells.items()}
+    return rows_of_columns(cells)
 
 
 def rows_of_columns(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from camera_counting.errors import PredictionLogError
 from camera_counting.prediction_record import Prediction
 
 __all__ = ["Spool", "local_root", "spool_folder", "spooled_rows"]
+
+Write = Callable[[str, list[dict[str, Any]], str], None]
 
 _logger = logging.getLogger(__name__)
 
@@ -71,6 +73,10 @@ class Spool:
     """
 
     def __init__(self, uri: str, *, rows: int, seconds: float) -> None:
+        # now, for at the process's end, when the last rows are packed, pandas can no longer be imported
+        from camera_counting.prediction_store import write_rows
+
+        self._write: Write = write_rows
         self._uri, self._rows, self._seconds = uri, rows, seconds
         self._folder = spool_folder(uri)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +124,7 @@ class Spool:
                 if current is not None:
                     current.release()
             for path in sorted(self._folder.glob("*.jsonl")):
-                _pack_orphan(path, self._uri)
+                _pack_orphan(path, self._uri, self._write)
 
     def close(self) -> None:
         """Pack and end the thread."""
@@ -223,9 +229,7 @@ def spooled_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _pack_orphan(path: Path, uri: str) -> None:
-    from camera_counting.prediction_store import write_rows
-
+def _pack_orphan(path: Path, uri: str, write: Write) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -239,7 +243,7 @@ def _pack_orphan(path: Path, uri: str) -> None:
             return  # another process packed it while this one waited
         rows = list(spooled_rows(path))
         if rows:
-            write_rows(uri, rows, path.stem)
+            write(uri, rows, path.stem)
         path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)

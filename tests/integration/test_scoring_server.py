@@ -131,20 +131,21 @@ def test_parquet_and_csv_give_that_answer_too(client: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dataframe_split", "dataframe_records", "instances", "inputs"])
-def test_mlflows_own_parser_gives_that_answer_too(model_folder: Path, kind: str) -> None:
+@pytest.mark.parametrize("cameras", [["a", "b", "c"], ["a", None, "c"], None])
+def test_mlflows_own_parser_gives_that_answer_too(
+    model_folder: Path, kind: str, cameras: list[Any] | None
+) -> None:
     # as `mlflow models predict` reads a file, without the guard in front
     import mlflow.pyfunc
     from mlflow.pyfunc.scoring_server import _parse_json_data
 
     model = mlflow.pyfunc.load_model(str(model_folder))
-    columns = {"image": COLUMNS["image"]} if kind == "instances" else COLUMNS
-    parsed = _parse_json_data(
-        json.dumps({kind: formats(columns)[kind], "params": {"confidence": 0.5}}),
-        model.metadata,
-        model.metadata.get_input_schema(),
-    )
+    columns = {"image": COLUMNS["image"], **({"camera_id": cameras} if cameras else {})}
+    body = json.dumps({kind: formats(columns)[kind], "params": {"confidence": 0.5}})
+    parsed = _parse_json_data(body, model.metadata, model.metadata.get_input_schema())
     table = model.predict(parsed.data, params=parsed.params)
     assert list(table["counts"]) == EXPECTED
+    assert list(table["camera_id"]) == (cameras or [None] * 3)
 
 
 def test_params(client: Any) -> None:
