@@ -83,7 +83,7 @@ class Density(BaseModel):
 
 
 PRESETS: dict[str, Density] = {
-    "easy": Density(people=4, vehicles=2.2, overlap=0.3, posts=0),
+    "easy": Density(people=9, vehicles=3.2, overlap=0.3, posts=0),
     "street": Density(people=6, vehicles=1.8, parked=1, standing=1, overlap=0.7, posts=1),
     "crowded": Density(people=18, vehicles=2.6, parked=2, standing=4, overlap=1.0, posts=2),
 }

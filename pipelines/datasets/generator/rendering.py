@@ -289,7 +289,7 @@ class Renderer:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         noise = self.conditions.noise + {"day": 0.0, "dusk": 1.5, "night": 4.0}[self.conditions.light]
         if noise > 0:
-            # A window into one larger field of grain, elsewhere in each frame: drawing it anew is what takes longest.
+            # A window into one larger field, elsewhere in each frame: drawing grain anew takes longest of all.
             y, x = int(rng.integers(_ROAM)), int(rng.integers(_ROAM))
             picture = picture + noise * self._grain[y : y + self.height, x : x + self.width]
         return np.clip(picture, 0, 255).astype(np.uint8)

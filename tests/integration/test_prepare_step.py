@@ -1,0 +1,209 @@
+"""The prepare step against a real MLflow store: what it leaves behind, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipelines.datasets.errors import InvalidDataError, UnreadableSourceError
+from pipelines.datasets.manifest import load_dataset
+from pipelines.datasets.readers import reader
+from pipelines.prepare import PrepareResult, PrepareSettings, run
+
+SMALL = {"pictures": 16, "cameras": 2, "width": 96, "height": 72, "days": 4, "clips": 1, "clip_seconds": 4.0,
+         "clip_width": 96, "clip_height": 72, "clip_crossings": 1}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an MLflow store that the tests of this module share; no test changes what is in it."""
+    folder = tmp_path_factory.mktemp("prepare")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    before = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        mlflow.set_tracking_uri(uri)
+        yield folder
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def prepared(store: Path) -> PrepareResult:
+    return run(PrepareSettings(out=store / "set", **SMALL))
+
+
+@pytest.fixture
+def copy(prepared: PrepareResult, tmp_path: Path) -> PrepareResult:
+    """The same in a place of its own, to be altered."""
+    shutil.copytree(prepared.folder, tmp_path / "set")
+    shutil.copytree(prepared.folder.parent / "store", tmp_path / "store")
+    return replace(prepared, folder=tmp_path / "set")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_run_holds_the_data_set_as_its_input(prepared: PrepareResult, tmp_path: Path) -> None:
+    dataset = load_dataset(prepared.folder, verify=True)
+    assert dataset.digest == prepared.digest
+    found = mlflow.get_run(prepared.run_id)
+    assert found.info.status == "FINISHED"
+    assert found.data.params["pictures"] == "16"
+    assert found.data.params["mixture.day"] == "0.8"
+    assert found.data.metrics["pictures/all"] == 16
+    assert found.data.metrics["boxes/all/person"] == prepared.statistics["all"]["classes"]["person"]
+    inputs = {tag.value: item for item in found.inputs.dataset_inputs for tag in item.tags}
+    assert set(inputs) == {"train", "val", "test"}
+    train = inputs["train"].dataset
+    assert prepared.digest.startswith(train.digest)
+    assert json.loads(train.profile)["pictures"] == len(dataset.samples("train"))
+    # The source that is recorded is enough to make the set again, bit by bit.
+    rebuilt = Path(mlflow.data.get_source(train).load(str(tmp_path / "again")))
+    assert files(rebuilt) == files(prepared.folder)
+
+
+def test_what_is_logged_and_written(prepared: PrepareResult, tmp_path: Path) -> None:
+    logged = mlflow.artifacts.download_artifacts(
+        f"runs:/{prepared.run_id}/dataset", dst_path=str(tmp_path / "logged")
+    )
+    names = {path.name for path in Path(logged).rglob("*") if path.is_file()}
+    assert {"dataset.json", "statistics.md", "validation.json", "contact_sheet.png"} <= names
+    profile = pd.read_parquet(Path(logged) / "reference_profile.parquet")
+    dataset = load_dataset(prepared.folder)
+    assert len(profile) == len(dataset.samples("train"))
+    assert {"camera_id", "time", "brightness", "contrast", "sharpness", "total", "count_person"} <= set(
+        profile.columns
+    )
+    assert profile["total"].sum() == sum(len(sample.labels) for sample in dataset.samples("train"))
+    assert str(profile["time"].dt.tz) == "UTC"
+    (clip,) = dataset.clips
+    assert clip.truth is not None
+    assert json.loads(clip.truth.read_text())["events"]
+    with Image.open(prepared.folder / "contact_sheet.png") as sheet:
+        assert sheet.width == 1280
+        assert np.asarray(sheet).std() > 10
+
+
+def test_a_second_prepare_uses_what_is_there(copy: PrepareResult, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copy.folder.rglob("*.jpg")}
+    again = run(PrepareSettings(out=tmp_path / "set", **SMALL))
+    assert (again.digest, again.reused, copy.reused) == (copy.digest, True, False)
+    assert again.run_id != copy.run_id
+    assert {path: path.stat().st_mtime_ns for path in copy.folder.rglob("*.jpg")} == before
+    # An altered picture is noticed and everything made again, to the same bytes.
+    victim = next(iter(before))
+    victim.write_bytes(b"other")
+    mended = run(PrepareSettings(out=tmp_path / "set", **SMALL))
+    assert (mended.digest, mended.reused) == (copy.digest, False)
+    # Other settings take its place.
+    other = run(PrepareSettings(out=tmp_path / "set", **{**SMALL, "seed": 9}))
+    assert other.digest != copy.digest
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="choose another --out"):
+        run(PrepareSettings(out=tmp_path / "set", **SMALL))
+    assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
+
+
+def yolo_source(folder: Path, prepared: PrepareResult) -> Path:
+    """The prepared set as somebody would hand it on, with three things wrong with it."""
+    shutil.copytree(prepared.folder, folder)
+    first, second, third = sorted((folder / "images/train").iterdir())[:3]
+    first.write_bytes(first.read_bytes()[:400])
+    labels = folder / "labels/train"
+    with (labels / f"{second.stem}.txt").open("a") as stream:
+        stream.write("0 0.9 0.5 0.5 0.1\n7 0.5 0.5 0.1 0.1\n")
+    (labels / f"{third.stem}.txt").unlink()
+    leak = sorted((folder / "images/test").iterdir())[0]
+    (folder / "images/train/leaked_copy.jpg").write_bytes(leak.read_bytes())
+    (labels / "leaked_copy.txt").write_text("")
+    return folder
+
+
+def test_invalid_data_is_refused_or_dropped_as_asked(prepared: PrepareResult, tmp_path: Path) -> None:
+    source = yolo_source(tmp_path / "theirs", prepared)
+    settings = {"source": str(source), "format": "yolo", "split": "given", "out": tmp_path / "mine"}
+    with pytest.raises(InvalidDataError, match="on_invalid drop") as refused:
+        run(PrepareSettings(**settings))
+    expected = {"truncated_picture": 1, "box_outside": 1, "unknown_class": 1, "missing_label": 1}
+    assert refused.value.report.by_reason() == expected
+    assert not (tmp_path / "mine").exists()
+    result = run(PrepareSettings(**settings, on_invalid="drop"))
+    assert result.report.by_reason() == {**expected, "near_duplicate": 1}
+    assert [f.file for f in result.report.findings if f.reason == "near_duplicate"] == [
+        "images/train/leaked_copy.jpg"
+    ]
+    before, after = load_dataset(prepared.folder), load_dataset(tmp_path / "mine", verify=True)
+    assert len(after.samples("train")) == len(before.samples("train")) - 2
+    assert [len(after.samples(s)) for s in ("val", "test")] == [len(before.samples(s)) for s in ("val", "test")]
+    # Cameras and times come back from the file names.
+    assert {s.camera for s in after.samples("train")} == {s.camera for s in before.samples("train")}
+    assert all(s.time is not None for s in after.samples("train"))
+
+
+def test_a_video_with_its_truth_is_a_source(prepared: PrepareResult, tmp_path: Path) -> None:
+    settings = PrepareSettings(
+        source=str(prepared.folder / "clips"),
+        format="video",
+        every=4,
+        out=tmp_path / "frames",
+        block_minutes=0.001,
+    )
+    result = run(settings)
+    dataset = load_dataset(result.folder)
+    assert sum(len(dataset.samples(split)) for split in dataset.splits) == 10
+    assert [clip.name for clip in dataset.clips] == [clip.name for clip in load_dataset(prepared.folder).clips]
+    reading = reader("video", 4).read(prepared.folder / "clips", tmp_path)
+    assert result.statistics["all"]["boxes"] == sum(len(record.labels) for record in reading.records)
+
+
+def test_a_source_that_is_not_there(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableSourceError, match="nowhere"):
+        run(PrepareSettings(source="nowhere", format="coco", out=tmp_path / "set"))
+    assert list(tmp_path.glob(".set*")) == []
+
+
+@pytest.mark.slow
+def test_a_killed_prepare_leaves_no_half_data_set(store: Path, root: Path, tmp_path: Path) -> None:
+    arguments = [f"--{key}={value}" for key, value in {**SMALL, "pictures": 400}.items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.prepare", "--out", str(tmp_path / "set"), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".set.*/source/*.jpg")):
+        assert process.poll() is None, "expected it to be at work"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "set").exists()
+    assert list(tmp_path.glob(".set.*.building"))
+    result = run(PrepareSettings(out=tmp_path / "set", **SMALL))
+    assert not result.reused
+    load_dataset(tmp_path / "set", verify=True)
+    assert list(tmp_path.glob(".set.*")) == []
