@@ -1,14 +1,14 @@
-"""Put on PYTHONPATH, this closes every Python process below to anything but this machine, and writes down who tried.
+"""Put on PYTHONPATH, this closes every Python process below to all but this machine, and writes down who tried.
 
-An audit hook sees each look-up and connection before it happens, in every library and thread; a library that swallows
-the error is still found in the file that CLOSED_NETWORK_LOG names.
+An audit hook sees each look-up and connection before it happens, in every library and thread; a library that
+swallows the error is still found in the file that CLOSED_NETWORK_LOG names.
 """
 
 import os
 import sys
 import traceback
 
-_LOCAL = ("127.", "::1", "localhost", "0.0.0.0", "")
+_LOCAL = ("127.", "::1", "localhost", "0.0.0.0", "")  # noqa: S104 - a name to compare with
 
 
 def _is_local(host: object) -> bool:
