@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from model_governance import Policy, evaluation_of
+from model_governance import Policy, evaluation_of, promote, register
 
 CODE = """
 import mlflow
@@ -56,19 +58,73 @@ def policy() -> Policy:
     return Policy.model_validate(POLICY)
 
 
+class Workplace:
+    """One database and one artifact folder for all tests of a session, put back to a snapshot before each.
+
+    A new MLflow database costs a second of migrations, and a champion and a challenger several more; a copy costs
+    nothing. The paths stay the same, because MLflow writes absolute ones into the database.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+
+    def keep(self, name: str) -> None:
+        copy_database(self.folder / "mlflow.db", self.folder / f"{name}.db")
+        if (self.folder / "mlruns").exists():
+            shutil.copytree(self.folder / "mlruns", self.folder / f"{name}.artifacts")
+
+    def restore(self, name: str) -> bool:
+        if not (self.folder / f"{name}.db").exists():
+            return False
+        copy_database(self.folder / f"{name}.db", self.folder / "mlflow.db")
+        shutil.rmtree(self.folder / "mlruns", ignore_errors=True)
+        if (self.folder / f"{name}.artifacts").exists():
+            shutil.copytree(self.folder / f"{name}.artifacts", self.folder / "mlruns")
+        return True
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Whatever connections are open on either side."""
+    with closing(sqlite3.connect(source)) as a, closing(sqlite3.connect(target)) as b:
+        a.backup(b)
+
+
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without anything in it; copying it costs less than migrating a new one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}").search_registered_models()
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return Workplace(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture
-def store(empty_store: Path, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return str(request.getfixturevalue("tracking"))
+def store(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty MLflow tracking store and registry; gives its URI."""
+    before = mlflow.get_tracking_uri()
+    monkeypatch.chdir(workplace.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.uri)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    mlflow.set_tracking_uri(workplace.uri)
+    mlflow.set_registry_uri(workplace.uri)
+    if not workplace.restore("empty"):
+        MlflowClient().search_experiments()
+        MlflowClient().search_registered_models()
+        workplace.keep("empty")
+    yield workplace.uri
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(before)
+    mlflow.set_registry_uri(before)
+
+
+@pytest.fixture
+def two(store: str, workplace: Workplace, make_model: Callable[..., str], policy: Policy) -> tuple[str, str]:
+    """A champion (version 1) and a challenger (version 2) of the model `m`; gives the URIs of their models."""
+    if not workplace.restore("two"):
+        register(make_model(1), "m", policy)
+        promote("m", 1, "Ann", "the first")
+        register(make_model(2), "m", policy)
+        workplace.keep("two")
+    versions = {str(v.version): str(v.source) for v in MlflowClient().search_model_versions("name='m'")}
+    return versions["1"], versions["2"]
 
 
 @pytest.fixture

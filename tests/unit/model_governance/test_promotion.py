@@ -38,16 +38,6 @@ def standing(state: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     return state["aliases"], {number: stage for number, (stage, _) in state["versions"].items()}
 
 
-@pytest.fixture
-def two(make_model: MakeModel, policy: Policy) -> tuple[str, str]:
-    """A champion and a challenger."""
-    first, second = make_model(1), make_model(2)
-    register(first, "m", policy)
-    promote("m", 1, "Ann", "the first")
-    register(second, "m", policy)
-    return first, second
-
-
 def test_promotion_moves_stage_and_alias_together(two: tuple[str, str], registry_state: State) -> None:
     promote("m", 2, "Ann", "counts better at dusk")
     state = registry_state("m")
@@ -339,41 +329,30 @@ def _without_times(state: dict[str, Any]) -> dict[str, Any]:
     ids=["promote", "reject", "register"],
 )
 def test_killed_at_any_write_and_run_again_it_ends_the_same(
+    two: tuple[str, str],
+    workplace: Any,
     make_model: MakeModel,
     policy: Policy,
     registry_state: State,
-    tmp_path: Path,
     move: Callable[[str, Policy], Any],
     request: pytest.FixtureRequest,
 ) -> None:
     """Each write in turn is the one that never happens; the second try must end where an undisturbed one ends."""
-    import sqlite3
-
-    uris = [make_model(1), make_model(2), make_model(3)]
-    register(uris[0], "m", policy)
-    promote("m", 1, "Ann", "the first")
-    register(uris[1], "m", policy)
-    database = tmp_path / "mlflow.db"
-    before = tmp_path / "before.db"
-
-    def copy(source: Path, target: Path) -> None:
-        with sqlite3.connect(source) as a, sqlite3.connect(target) as b:
-            a.backup(b)
-
-    copy(database, before)
-    move(uris[2], policy)
+    third = make_model(3)
+    workplace.keep(request.node.name)
+    move(third, policy)
     wanted = _without_times(registry_state("m"))
     for number in range(60):
-        copy(before, database)
+        workplace.restore(request.node.name)
         with pytest.MonkeyPatch.context() as patch:
             done = _die_at(patch, number)
             try:
-                move(uris[2], policy)
+                move(third, policy)
             except Killed:
                 pass
             else:
                 break
-        move(uris[2], policy)
+        move(third, policy)
         assert _without_times(registry_state("m")) == wanted, f"killed at write {number}, after {done}"
     else:
         pytest.fail("more than 60 writes")

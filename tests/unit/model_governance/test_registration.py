@@ -153,13 +153,13 @@ def test_a_runs_uri_finds_the_same_model(make_model: MakeModel, policy: Policy) 
     assert (again.version, again.created) == ("1", False)
 
 
-def test_metrics_of_a_run_with_two_models_belong_to_neither(make_model: MakeModel) -> None:
+def test_metrics_of_a_run_with_two_models_belong_to_neither(make_model: MakeModel, tmp_path: Path) -> None:
     uri = make_model()
     run_id = collect(uri).run_id
     MlflowClient().log_metric(run_id, "loose", 1.0)
     assert "loose" in collect(uri).metrics
     with mlflow.start_run(run_id=run_id):
-        mlflow.pyfunc.log_model(name="second", python_model=str(Path("model_1.0.py")), pip_requirements=[])
+        mlflow.pyfunc.log_model(name="second", python_model=str(tmp_path / "model_1.0.py"), pip_requirements=[])
     assert "loose" not in collect(uri).metrics
     assert "score" in collect(uri).metrics
 
