@@ -74,7 +74,7 @@ class YoloV8Head(Head):
     layout = "1 x (4 + classes) x anchors: YOLOv8, YOLO11"
 
     def classes(self, shape: tuple[int, ...], spec_size: tuple[int, int]) -> int | None:
-        if len(shape) != 3 or shape[0] != 1 or not 5 <= shape[1] < shape[2]:
+        if len(shape) != 3 or shape[0] != 1 or not 5 <= shape[1] <= shape[2]:
             return None
         return shape[1] - 4
 

@@ -107,6 +107,8 @@ def recognise(
     names = class_names(classes) if classes is not None else names_in_metadata({**graph.metadata, **metadata})
     if len(graph.outputs) != 1:
         raise _unknown(file, graph, "expected one output")
+    if head is None and str(metadata.get("end2end", False)).lower() == "true":
+        head = "end-to-end"  # a small one has as many rows as YOLOX has cells
     chosen = _head(file, graph, (width, height), head, len(names) if names else None)
     if names is None:
         raise DetectorError(
@@ -138,6 +140,7 @@ def _head(file: Path, graph: Graph, size: tuple[int, int], wanted: str | None, n
     if len(candidates) > 1 and names is not None:
         # where the shape fits two heads, the number of names decides between them
         by_names = [(head, classes) for head, classes in candidates if classes == names]
+        by_names = by_names or [(head, classes) for head, classes in candidates if not classes]
         candidates = by_names or candidates
     if not candidates:
         raise _unknown(file, graph, "its output is of no known head")

@@ -52,11 +52,39 @@ def graph_with_output(path: Path, shape: list[int], inputs: list[int] | None = N
         ([1, 100, 6], 2, "end-to-end"),
         ([1, 84, 85], 80, "yolox"),  # 64 x 64 has 64 + 16 + 4 cells
         ([1, 84, 6], 1, "yolox"),  # one class: six numbers per cell, and a row for every cell
+        ([1, 84, 6], 2, "end-to-end"),  # with more names, that can only be rows of x1, y1, x2, y2, score, class
     ],
 )
 def test_tells_the_head_from_the_output(tmp_path: Path, shape: list[int], names: int, head: str) -> None:
     path = graph_with_output(tmp_path / "d.onnx", shape)
     assert identify(path, classes=[f"c{i}" for i in range(names)]).head.name == head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "nms", "head"),
+    [
+        ("yolo11n", None, "yolov8"),
+        ("yolov8n", None, "yolov8"),
+        ("yolo26n", None, "yolov8"),  # exported with the head that needs suppression
+        ("yolo26n", False, "end-to-end"),
+        ("yolo11n", True, "end-to-end"),  # with the suppression in the graph
+    ],
+)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_recognises_what_ultralytics_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, nms: bool | None, head: str, dynamic: bool
+) -> None:
+    from ultralytics import YOLO
+
+    # untrained: the graph is the real one, and at 64 pixels its rows are as many as YOLOX's cells
+    model = YOLO(f"{kind}.yaml", verbose=False)
+    monkeypatch.chdir(tmp_path)
+    exported = model.export(format="onnx", imgsz=64, dynamic=dynamic, nms=nms, simplify=False, verbose=False)
+    found = identify(tmp_path / exported)
+    assert (found.head.name, len(found.names)) == (head, 80)
+    assert (found.spec.width, found.spec.height, found.spec.color) == (64, 64, "RGB")
+    assert found.runtimes == ("openvino", "onnxruntime")
 
 
 @pytest.mark.parametrize(
