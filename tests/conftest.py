@@ -68,12 +68,7 @@ def pytest_runtest_makereport(item, call):
     """On CI a skip for want of a server or a browser is a failure: `.ci/run` should have installed it."""
     report = yield
     required = os.environ.get("CAMERA_COUNTING_REQUIRE_SERVICES") == "1"
-    if (
-        required
-        and report.skipped
-        and isinstance(report.longrepr, tuple)
-        and "service:" in report.longrepr[2]
-    ):
+    if required and report.skipped and isinstance(report.longrepr, tuple) and "service:" in report.longrepr[2]:
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may skip: {report.longrepr[2]}"
     return report

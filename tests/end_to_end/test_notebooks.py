@@ -32,7 +32,9 @@ def texts(notebook: nbformat.NotebookNode) -> str:
 
 
 def pictures(notebook: nbformat.NotebookNode) -> int:
-    return sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    return sum(
+        "image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+    )
 
 
 @pytest.mark.slow

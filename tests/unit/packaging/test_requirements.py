@@ -34,9 +34,7 @@ def test_a_version_means_the_same_in_every_lock(root: Path, smaller: str) -> Non
     assert pins(root / "requirements" / f"{smaller}.txt") <= pins(root / "requirements" / "dev.txt")
 
 
-@pytest.mark.parametrize(
-    "heavy", ["torch", "torchvision", "ultralytics", "evidently", "opencv-python", "ray"]
-)
+@pytest.mark.parametrize("heavy", ["torch", "torchvision", "ultralytics", "evidently", "opencv-python", "ray"])
 def test_the_serving_lock_stays_light(root: Path, heavy: str) -> None:
     assert heavy not in names(root / "requirements" / "serving.txt")
     assert heavy == "ray" or heavy in names(root / "requirements" / "dev.txt"), "the check would not see it"
