@@ -60,7 +60,7 @@ class PrepareSettings(StepSettings):
     on_invalid: Literal["fail", "drop"] = Field("fail", description="what follows a finding of the validation")
 
     pictures: int = Field(320, gt=0, description="generated: how many pictures")
-    cameras: int = Field(6, gt=0, description="generated: how many cameras")
+    cameras: int = Field(3, gt=0, description="generated: how many cameras")
     width: int = Field(320, ge=64, description="generated: width of the pictures, pixels")
     height: int = Field(240, ge=64, description="generated: height of the pictures, pixels")
     seed: int = Field(0, ge=0, description="generated: of all that happens")
@@ -69,11 +69,11 @@ class PrepareSettings(StepSettings):
     density: Literal["easy", "street", "crowded"] = Field("easy", description="generated: how much is going on")
     mixture: Mixture = Field(Mixture(), description="generated: how often each light and weather occurs")
     clips: int = Field(2, ge=0, description="generated: how many test clips")
-    clip_seconds: float = Field(12.0, gt=0, description="generated: length of a clip")
+    clip_seconds: float = Field(15.0, gt=0, description="generated: length of a clip")
     clip_fps: float = Field(10.0, gt=0, description="generated: frames per second")
     clip_width: int = Field(320, ge=64, multiple_of=2, description="generated: width of the clips, pixels")
     clip_height: int = Field(240, ge=64, multiple_of=2, description="generated: height of the clips, pixels")
-    clip_crossings: int = Field(4, ge=0, description="generated: fewest crossings of a clip")
+    clip_crossings: int = Field(6, ge=0, description="generated: fewest crossings of a clip")
 
     every: int = Field(1, ge=1, description="mot, video: take every n-th frame")
 

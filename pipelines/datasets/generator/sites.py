@@ -74,12 +74,12 @@ def site(index: int, seed: int = 0) -> Site:
     lane = float(rng.uniform(2.9, 3.2))
     if avenue:
         side = 1.0 if rng.random() < 0.5 else -1.0
-        height, pitch = float(rng.uniform(6.0, 7.5)), float(rng.uniform(27, 32))
+        height, pitch = float(rng.uniform(6.0, 7.2)), float(rng.uniform(32, 35))
         yaw = side * float(rng.uniform(62, 74))
         near, kerb = float(rng.uniform(-2.0, -0.5)), float(rng.uniform(1.2, 2.2))
         far_width = float(rng.uniform(2.4, 3.2))
-        reach = (4.0, 30.0) if side > 0 else (-30.0, -4.0)
-        line_at = side * float(rng.uniform(11.5, 13.5))
+        reach = (2.0, 27.0) if side > 0 else (-27.0, -2.0)
+        line_at = side * float(rng.uniform(9.5, 11.0))
     else:
         height, pitch = float(rng.uniform(4.6, 6.4)), float(rng.uniform(20, 26))
         yaw = float(rng.uniform(-24, 24))
@@ -154,4 +154,20 @@ def site_zones(place: Site, width: int, height: int, classes: tuple[str, ...]) -
     low, high = place.far_kerb - 0.6, place.facade + 0.6
     x1, x2 = place.line_at - 3.0, place.line_at + 3.0
     corners = [(x1, high), (x2, high), (x2, low), (x1, low)]
-    return (SiteZone("waiting", tuple(_relative(view, x, z) for x, z in corners), ("person",)),)
+    polygon = _clipped([_relative(view, x, z) for x, z in corners])
+    return (SiteZone("waiting", tuple(polygon), ("person",)),)
+
+
+def _clipped(polygon: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The part of a convex polygon that lies in the picture (Sutherland and Hodgman, 1974)."""
+    for axis, edge, sign in ((0, 0.0, 1), (0, 1.0, -1), (1, 0.0, 1), (1, 1.0, -1)):
+        kept: list[tuple[float, float]] = []
+        for a, b in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+            inside_a, inside_b = sign * (a[axis] - edge) >= 0, sign * (b[axis] - edge) >= 0
+            if inside_a:
+                kept.append(a)
+            if inside_a != inside_b:
+                share = (edge - a[axis]) / (b[axis] - a[axis])
+                kept.append((a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])))
+        polygon = kept
+    return [(min(1.0, max(0.0, round(x, 4))), min(1.0, max(0.0, round(y, 4)))) for x, y in polygon]

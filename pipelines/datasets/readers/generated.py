@@ -48,7 +48,7 @@ class GeneratedRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pictures: int = Field(default=240, gt=0)
-    cameras: int = Field(default=6, gt=0, le=1000)
+    cameras: int = Field(default=3, gt=0, le=1000)
     width: int = Field(default=320, ge=64, le=4096)
     height: int = Field(default=240, ge=64, le=4096)
     seed: int = Field(default=0, ge=0)

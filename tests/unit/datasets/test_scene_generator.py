@@ -18,7 +18,7 @@ from pipelines.datasets.generator.clips import plan_clip
 from pipelines.datasets.generator.people import person_look, sketch_person
 from pipelines.datasets.generator.pictures import generate_picture, generate_pictures
 from pipelines.datasets.generator.rendering import Renderer, Shown
-from pipelines.datasets.generator.sites import site
+from pipelines.datasets.generator.sites import site, site_lines, site_zones
 from pipelines.datasets.generator.vehicles import sketch_vehicle, vehicle_look
 
 SCRIPT = """
@@ -196,3 +196,23 @@ def test_a_clip_has_the_same_bytes_every_time(tmp_path: Path) -> None:
 def test_an_odd_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="even width and height"):
         generate_clip(tmp_path, "odd", 0, width=161, height=120)
+
+
+@pytest.mark.parametrize("town", [0, 1, 2])
+def test_every_cameras_lines_and_zones_make_a_scene(town: int) -> None:
+    """They lie in the picture, wherever the camera hangs, and a person can be on both sides of each line."""
+    for camera in range(30):
+        for width, height in ((320, 240), (640, 360)):
+            plan_lines = site_lines(site(camera, town), width, height, ("person", "car"))
+            plan_zones = site_zones(site(camera, town), width, height, ("person", "car"))
+            assert {line.name for line in plan_lines} == {"road", "pavement"}
+            for line in plan_lines:
+                (x1, y1), (x2, y2) = line.start, line.end
+                assert min(x1, y1, x2, y2) >= 0
+                assert max(x1, y1, x2, y2) <= 1
+                assert np.hypot((x2 - x1) * width, (y2 - y1) * height) > 0.08 * height
+            for zone in plan_zones:
+                points = np.array(zone.polygon)
+                assert len(points) >= 3
+                assert points.min() >= 0
+                assert points.max() <= 1
