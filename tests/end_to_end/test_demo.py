@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import pytest
+from finished_demo import Demo, run_demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
-
-CLOSED_NETWORK = Path(__file__).parent / "closed_network"
-
-
-@dataclass(frozen=True)
-class Demo:
-    """A finished demo and what it left behind."""
-
-    workspace: Path
-    exit_code: int
-    output: str
-    network_log: Path
-    environment: dict[str, str]
-
-
-def run_demo(root: Path, workspace: Path, network_log: Path) -> Demo:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(CLOSED_NETWORK),
-        "CLOSED_NETWORK_LOG": str(network_log),
-        "COLUMNS": "150",
-    }
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
-        environment.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.demo", "--workspace", str(workspace)],
-        cwd=root, env=environment, capture_output=True, text=True, timeout=1500, check=False,
-    )  # fmt: skip
-    return Demo(workspace, done.returncode, done.stdout + done.stderr, network_log, environment)
-
-
-@pytest.fixture(scope="module")
-def demo(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo")
-    return run_demo(root, folder / "workspace", folder / "network.log")
 
 
 def test_every_step_is_right(demo: Demo) -> None:
