@@ -202,7 +202,7 @@ class Scene(_Part):
             where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
             reason = error.problem or error.context or "cannot be parsed"
             raise SceneError(f"{source}: no valid YAML: {where}{reason}") from error
-        except (yaml.YAMLError, RecursionError) as error:
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise SceneError(f"{source}: no valid YAML: {error}") from error
         return cls.from_dict(value, source=source)
 

@@ -130,7 +130,7 @@ class Counter:
                 self._records[track].waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = [event for track in ids if self._records[track].waiting for event in self._tell(track)]
         for track in tracks.ended:
-            events += self._end(track)
+            events += self._end(track, tracks.seconds)
         for zone in self._zones:
             zone.measure(tracks.seconds, self._counts_in(zone))
         return sorted(events, key=lambda event: event.seconds)
@@ -204,12 +204,12 @@ class Counter:
         record.waiting = still  # type: ignore[assignment]
         return events
 
-    def _end(self, track: int) -> list[Event]:
+    def _end(self, track: int, now: float) -> list[Event]:
         record = self._records.get(track)
         if record is None:
             return []
         for gauge in self._gauges:
-            happened = gauge.end(track)
+            happened = gauge.end(track, now)
             if happened is not None:
                 record.waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = self._tell(track)

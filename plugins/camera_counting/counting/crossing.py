@@ -21,7 +21,7 @@ from camera_counting.geometry import Segment
 __all__ = ["Crossing", "LineWalk"]
 
 # The margin of a confirmed side, relative to the object's size, and its least width in pixels.
-MARGIN = 0.12
+MARGIN = 0.2
 LEAST_MARGIN = 1.0
 # For how long a path is followed beyond its ends; longer where the frame's border cuts the object.
 _BEYOND_SECONDS = 0.25
@@ -46,6 +46,10 @@ class Crossing:
     guessed: bool = False
 
 
+def _margin(seen: Observation) -> float:
+    return max(MARGIN * seen.size, LEAST_MARGIN)
+
+
 _NOWHERE = Observation(0.0, 0.0, 0.0, 0.0, 0)
 
 
@@ -62,6 +66,7 @@ class LineWalk:
         "_side",
         "_since_flip",
         "_start",
+        "_unasked",
         "segment",
     )
 
@@ -69,6 +74,7 @@ class LineWalk:
         self.segment = segment
         # a track that was there on the first frame came from nowhere
         self._start = at_start
+        self._unasked = True
         self._side = 0
         self._born: tuple[Observation, float] = (_NOWHERE, 0.0)
         self._last: tuple[Observation, float] | None = None
@@ -91,27 +97,24 @@ class LineWalk:
             return None
         self._meet(seen, distance)
         self._last = (seen, distance)
-        margin = max(MARGIN * seen.size, LEAST_MARGIN)
-        if abs(distance) < margin:
+        if abs(distance) < _margin(seen):
             return None
         return self._settle(seen, 1 if distance > 0 else -1)
 
-    def end(self) -> Crossing | None:
-        """The track will not be seen again: what its last steps say."""
+    def end(self, now: float) -> Crossing | None:
+        """The track will not be seen again: what its last steps say of the time until `now`."""
         if self._last is None:
             return None
         seen, distance = self._last
         raw = 1 if distance > 0 else -1
         if self._pending is not None and self._net == raw and raw != self._side:
-            # beyond the line, but not by the margin
-            steady = self._flips == 1 and (self._since_flip >= 2 or seen.at_border)
-            if steady and (self._side != 0 or self._passed_at_birth()):
-                return self._pending
-            return None
+            return self._pending if self._went_over(seen, distance, raw) else None
         speed = self._speed(last=True)
         if self._side != raw or speed * raw >= 0:
             return None
         reach = _BEYOND_SECONDS_AT_BORDER if seen.at_border else _BEYOND_SECONDS
+        # the end of a clip is no end of a path: what happens after it is not known
+        reach = min(reach, now - seen.seconds)
         return self._beyond(self._last, abs(distance / speed), reach, -raw, last=True)
 
     def _meet(self, seen: Observation, distance: float) -> None:
@@ -137,12 +140,15 @@ class LineWalk:
         """The side is certain now: a crossing, if it is another one than before."""
         found = None
         if self._pending is not None and self._net == raw and raw != self._side:
-            if self._side != 0 or self._passed_at_birth():
+            # first seen closer to the line than the margin: it crossed if it went over without wavering
+            if self._side != 0 or self._flips == 1:
                 found = self._pending
-        elif self._side == 0 and self._flips == 0:
-            found = self._before_birth(raw)
-            if found is None and not self._moved():
-                return None  # too early to tell whence it came
+            self._unasked = False
+        elif self._unasked:
+            # whence an object came that was first seen on this side is told by its first steps
+            self._unasked = self._flips == 0 and not self._moved()
+            if self._flips == 0 and self._moved():
+                found = self._before_birth(raw)
         self._side = raw
         self._net = 0
         self._flips = 0
@@ -150,9 +156,17 @@ class LineWalk:
         self._pending = None
         return found
 
-    def _passed_at_birth(self) -> bool:
-        # first seen closer to the line than the margin: it crossed if it went through without wavering
-        return self._flips == 1
+    def _went_over(self, seen: Observation, distance: float, raw: int) -> bool:
+        """Whether a path that ends beyond the line, but not by the margin, crossed it."""
+        if self._flips != 1:
+            return False
+        margin = _margin(seen)
+        if self._side == 0 and abs(distance - self._born[1]) < margin:
+            return False
+        if self._since_flip >= 2 or seen.at_border or len(self._recent) < 3:
+            return True
+        # one sight of the other side may be a box that jumped; one at the end of a steady way there is none
+        return (self._recent[-2][1] - self._recent[0][1]) * raw >= margin
 
     def _moved(self) -> bool:
         first, now = self._born[0], self._recent[-1][0]
@@ -195,7 +209,7 @@ class LineWalk:
         dt = b[0].seconds - a[0].seconds
         across = b[1] - a[1]
         # less than the margin may be jitter
-        if dt <= 0 or abs(across) < max(MARGIN * b[0].size, LEAST_MARGIN):
+        if dt <= 0 or abs(across) < _margin(b[0]):
             return 0.0
         return across / dt
 

@@ -56,10 +56,10 @@ class LineGauge:
                 found.append((track, crossing))
         return found
 
-    def end(self, track: int) -> Crossing | None:
+    def end(self, track: int, now: float) -> Crossing | None:
         """A track ended; gives the crossing that its last steps tell of."""
         walk = self._walks.pop(track, None)
-        crossing = walk.end() if walk is not None else None
+        crossing = walk.end(now) if walk is not None else None
         return crossing if crossing is not None and self._is_news(track, crossing) else None
 
     def count(self) -> LineCount:
@@ -112,7 +112,7 @@ class ZoneGauge:
             found += [(track, passage) for passage in stay.step(observation)]
         return found
 
-    def end(self, track: int) -> Passage | None:
+    def end(self, track: int, _: float) -> Passage | None:
         """A track ended; if it was inside, it left."""
         stay = self._stays.pop(track, None)
         return stay.end() if stay is not None else None
