@@ -94,6 +94,8 @@ def read_rows(uri: str, since: datetime | None, until: datetime | None, cameras:
             if info.type != fs.FileType.File or place is None or not _wanted(place, since, until, cameras):
                 continue
             frames.append(_read(store, info.path, place[1]))
+    except PredictionLogError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise PredictionLogError(f"cannot read the prediction log {uri}: {error}") from error
     return _joined([frame for frame in frames if frame is not None], since, until, cameras)
@@ -105,6 +107,8 @@ def _read(store: fs.FileSystem, path: str, camera: str) -> pd.DataFrame | None:
             frame: pd.DataFrame = pq.read_table(stream).to_pandas(maps_as_pydicts="strict")
     except FileNotFoundError:
         return None  # removed since it was listed
+    except pa.ArrowInvalid as error:
+        raise PredictionLogError(f"{path} is no whole Parquet file ({error}); move it out of the log") from error
     frame["camera_id"] = camera
     return frame
 

@@ -363,6 +363,31 @@ def test_a_clip_is_counted(client: Any, tmp_path: Path, model_folder: Path) -> N
     assert row["seconds"] == pytest.approx(3.0, abs=0.11)
 
 
+def test_a_clip_is_logged_and_its_events_can_be_streamed(
+    client: Any, tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from camera_counting.scene import Scene
+
+    data = clip(tmp_path / "clip.mp4")
+    monkeypatch.setenv("CAMERA_COUNTING_PREDICTION_LOG", str(tmp_path / "log"))
+    body = {"inputs": {"video": [text(data)], "camera_id": ["gate-7"], "timestamp": [1772366400]}}
+    assert ask(client, body).status_code == 200
+    (row,) = camera_counting.read_predictions(str(tmp_path / "log")).to_dict("records")
+    assert (row["kind"], row["camera_id"], row["total"]) == ("video", "gate-7", 1)
+    assert row["time"] == pd.Timestamp("2026-03-01T12:00:00Z")
+    assert row["counts"] == {"person": 1, "car": 0}
+    assert row["brightness"] == pytest.approx(113, abs=5)
+
+    scene = Scene.from_dict({"lines": [{"name": "gate", "from": [0, 150], "to": [320, 150]}]})
+    model = camera_counting.load_model(model_folder)
+    events = list(model.stream(tmp_path / "clip.mp4", scene))
+    assert [(event.kind, event.name, event.direction, event.class_name) for event in events] == [
+        ("crossing", "gate", "in", "person")
+    ]
+    # its feet, at 70 + 5 pixels a frame, reach the line in frame 16; ten frames are a second
+    assert events[0].seconds == pytest.approx(1.6, abs=0.4)
+
+
 @pytest.mark.parametrize(
     ("name", "limit", "reason"),
     [

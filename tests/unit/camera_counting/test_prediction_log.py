@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from camera_counting.prediction_log import Prediction, PredictionLog, active_log, read_predictions
 from camera_counting.prediction_record import camera_folder
+from tests.small_s3 import small_s3
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -258,27 +259,37 @@ def test_a_full_disk_leaves_no_half_row(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(read_predictions(str(tmp_path))["total"]) == [1, 3]
 
 
-def test_rows_wait_in_the_spool_while_the_log_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from camera_counting.errors import PredictionLogError
 
     monkeypatch.setenv("CAMERA_COUNTING_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    log = PredictionLog("s3://bucket/log", seconds=600)
-    log.append([Prediction.now(total=1)])
-    with pytest.raises(PredictionLogError, match="cannot write the prediction log s3://bucket/log"):
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    with small_s3() as store:
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", store.endpoint)
+        uri = "s3://bucket/predictions/north"
+        assert len(read_predictions(uri)) == 0
+        log = PredictionLog(uri, seconds=600)
+        log.append([Prediction.now(time=NOON, camera_id="gate 7/a", counts={"person": i}) for i in range(3)])
+        store.failing = True
+        with pytest.raises(PredictionLogError, match="cannot write"):
+            log.flush()
+        store.failing = False
+        log.append([Prediction.now(time=NOON, camera_id="b", counts={"person": 3})])
+        assert len(read_predictions(uri)) == 4  # all still wait here
         log.flush()
-    log.append([Prediction.now(total=2)])
-    assert log.lost == 0
-    rows = [
-        json.loads(line)
-        for path in (tmp_path / "spool").rglob("*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
-    assert sorted(row["total"] for row in rows) == [1, 2]
-    monkeypatch.setattr(PredictionLog, "close", lambda self: None)
+        names = {name.rsplit("/", 1)[0] for name in store.objects}
+        # the camera is quoted in the name of the object, and read back from it
+        assert names == {
+            "bucket/predictions/north/date=2026-03-01/camera_id=gate%207%2Fa",
+            "bucket/predictions/north/date=2026-03-01/camera_id=b",
+        }
+        assert list((tmp_path / "spool").rglob("*.jsonl")) == []
+        table = read_predictions(uri)
+        assert sorted(table["count_person"]) == [0, 1, 2, 3]
+        assert read_predictions(uri, cameras=["gate 7/a"])["camera_id"].tolist() == ["gate 7/a"] * 3
+        assert len(read_predictions(uri, since=NOON + timedelta(seconds=1))) == 0
+        log.close()
 
 
 @given(st.text(max_size=200))
