@@ -53,16 +53,19 @@ def _write(
             "",
             _headline(verdict),
             "",
+            *[
+                f"- **{_cell(row.gate)}**: {_cell(row.got)}; expected {_cell(row.expected)} ({_cell(row.reason)})"
+                for row in verdict.failures[:rows]
+            ],
+            *([""] if verdict.failures else []),
             "## Gates",
             "",
             *_table(
                 ("", "gate", "expected", "got"),
-                [("✅" if row.passed else "❌", row.gate, row.expected, row.got) for row in ordered],
+                [("passed" if row.passed else "**failed**", row.gate, row.expected, row.got) for row in ordered],
                 rows,
             ),
             "",
-            *([f"- {_cell(row.gate)}: {_cell(row.reason)}" for row in verdict.failures[:rows]] or []),
-            *([""] if verdict.failures else []),
             "## Figures",
             "",
             *_table(("metric", "this version", against), _figures(evidence, champion, verdict.rows), rows),
@@ -96,7 +99,7 @@ def _figures(
     evidence: Evidence, champion: Evidence | None, gates: Sequence[GateResult]
 ) -> list[tuple[str, str, str]]:
     """Metrics that a gate reads come first; the others follow by name."""
-    gated = {row.gate for row in gates}
+    gated = {row.gate.removesuffix(" against the champion") for row in gates}
     names = sorted(evidence.metrics, key=lambda metric: (metric not in gated, metric))
     table = []
     for metric in names:

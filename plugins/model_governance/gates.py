@@ -176,12 +176,8 @@ def _(rule: ArtifactRule, case: Case) -> Iterator[Row]:
         for file in files
         if not any(fnmatchcase(file.path.rsplit("/", 1)[-1], pattern) for pattern in rule.allowed_files)
     ]
-    yield (
-        "file types",
-        ", ".join(rule.allowed_files),
-        _listed(strange, f"{len(files)} files, all allowed"),
-        not strange,
-    )
+    allowed = f"only {_listed(list(rule.allowed_files), '')}"
+    yield "file types", allowed, _listed(strange, f"{len(files)} files, all allowed"), not strange
     if rule.forbid_pickle:
         pickles = [file.path for file in files if file.pickle]
         yield "no pickle", "no pickle", _listed(pickles, "none"), not pickles
@@ -232,7 +228,14 @@ def _(rule: FreshnessRule, case: Case) -> Iterator[Row]:
 def _record(gate: str, equals: str | None, value: str | None) -> Row:
     expected = repr(equals) if equals is not None else "any value"
     passed = bool(value) if equals is None else value == equals
-    return gate, expected, repr(value) if value is not None else "not recorded", passed
+    return gate, expected, _shortened(value), passed
+
+
+def _shortened(value: str | None) -> str:
+    """A digest of 64 letters says no more than its beginning, and breaks every table."""
+    if value is None:
+        return "not recorded"
+    return repr(value if len(value) <= 40 else value[:16] + "…")
 
 
 def _number(measured: Measured | None) -> str:
