@@ -25,6 +25,7 @@ _NAMES = (
     "numpy",
     "opencv-python-headless",
     "openvino",
+    "packaging",
     "pandas",
     "pillow",
     "pyarrow",
