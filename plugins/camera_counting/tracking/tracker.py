@@ -25,8 +25,14 @@ _Rows = npt.NDArray[np.intp]
 _GATE = 18.5
 # A score counts as evidence by what it is above this part of the confidence; what flickers around it never counts.
 _DOUBT = 0.9
+# What a detection's score is worth in the choice between several, in nats.
 _SCORE_WEIGHT = 1.5
+# A detection lies within another one if this share of it does.
 _COVER = 0.7
+# The interval between two frames before one is known.
+_INTERVAL = 0.04
+# Frames that lie further apart than this can't be tracked, only counted one by one.
+_MOST_PATIENCE = 3.0
 
 
 class TrackerSettings(BaseModel):
@@ -77,12 +83,14 @@ class MotionTracker(Tracker):
         self.settings = settings or TrackerSettings()
         self._size = size
         self._seconds: float | None = None
+        self._clock = 0.0  # runs as the frames' own times do, but never back
+        self._step = 0.0
         self._interval = 0.0
         self._names: tuple[str, ...] = ()
         self._next_id = 1
         self._motion = Motion()
         self._ids = np.zeros(0, np.int64)
-        self._seen = np.zeros(0)  # seconds at which each track was last seen
+        self._seen = np.zeros(0)  # by that clock: when each track was last seen
         self._evidence = np.zeros(0)
         self._born = np.zeros(0)
         self._hits = np.zeros(0, np.int64)
@@ -99,23 +107,22 @@ class MotionTracker(Tracker):
             without_duplicates(detections, settings.duplicate_overlap, settings.other_class_overlap)
         )
         self._advance(seconds)
+        ended = self._forget()
         measured = corners_to_centre(detections.boxes)
         high = np.flatnonzero(detections.scores >= settings.confidence)
         low = np.flatnonzero(detections.scores < settings.confidence)
 
         track_of = np.full(len(detections), -1, np.intp)
         sure = self._confirmed()
-        self._associate(detections, measured, track_of, high, np.flatnonzero(sure), seconds)
-        self._associate(detections, measured, track_of, high[track_of[high] < 0], np.flatnonzero(~sure), seconds)
+        self._associate(detections, measured, track_of, high, np.flatnonzero(sure))
+        self._associate(detections, measured, track_of, high[track_of[high] < 0], np.flatnonzero(~sure))
         # a faint detection only continues what was in sight a moment ago
-        moment = max(0.5, 2.5 * self._interval)
         taken = np.isin(np.arange(len(self._ids)), track_of)
-        recent = np.flatnonzero(~taken & (seconds - self._seen <= moment))
-        self._associate(detections, measured, track_of, low, recent, seconds, least_overlap=0.2)
+        recent = np.flatnonzero(~taken & (self._clock - self._seen <= self._moment()))
+        self._associate(detections, measured, track_of, low, recent, least_overlap=0.2)
 
-        self._correct(detections, measured, track_of, seconds)
-        self._begin(detections, measured, track_of, high, seconds)
-        ended = self._forget(track_of, seconds)
+        self._correct(detections, measured, track_of)
+        self._begin(detections, measured, track_of, high)
         return self._seen_now(detections, track_of, seconds, ended)
 
     def finish(self) -> Tracks:
@@ -134,23 +141,21 @@ class MotionTracker(Tracker):
         self._names, self._votes = names, votes
 
     def _advance(self, seconds: float) -> None:
-        before = self._seconds
+        before, self._seconds = self._seconds, seconds
         if before is None:
-            self._seconds = seconds
             return
         # a clock that stands still or jumps back tells nothing: the usual interval is the best guess
-        dt = seconds - before if seconds > before else self._interval
-        if seconds < before:
-            self._seen += seconds - before - dt
-            self._born += seconds - before - dt
-        # the usual interval: one long pause must not make the tracker patient
-        self._interval = (
-            dt if self._interval == 0 else self._interval * min(max(dt / self._interval, 0.5), 1.5) ** 0.2
-        )
-        self._seconds = seconds
-        if len(self._motion):
-            unseen = self._seen < before - 1e-9
-            self._motion.predict(min(dt, self.settings.lost_seconds), unseen)
+        dt = seconds - before if seconds > before else self._interval or _INTERVAL
+        # one long pause must not make the tracker patient
+        self._interval = self._interval * min(max(dt / self._interval, 0.5), 1.5) ** 0.2 if self._interval else dt
+        unseen = self._seen < self._clock - 1e-9
+        self._clock += dt
+        self._step = dt
+        self._motion.predict(min(dt, self.settings.lost_seconds), unseen)
+
+    def _moment(self) -> float:
+        """Seconds for which a track may be out of sight and still count as being there."""
+        return max(0.5, 2.5 * self._interval)
 
     def _associate(
         self,
@@ -159,13 +164,11 @@ class MotionTracker(Tracker):
         track_of: _Rows,
         candidates: _Rows,
         tracks: _Rows,
-        seconds: float,
         least_overlap: float = 0.0,
     ) -> None:
         """Write into `track_of` which of the `tracks` each of the `candidates` continues."""
         if not len(candidates) or not len(tracks):
             return
-        moment = max(0.5, 2.5 * self._interval)
         spread = self._motion.spread(tracks)
         residual = measured[candidates][None] - self._motion.mean[tracks][:, None]
         distance = (residual**2 / spread[:, None]).sum(2)
@@ -180,19 +183,19 @@ class MotionTracker(Tracker):
         allowed = (distance < _GATE) | (overlap > 0.3)
         ratio = measured[candidates][None, :, 2:] / self._motion.mean[tracks][:, None, 2:]
         # what comes back after a while should look as it did
-        most = np.where(seconds - self._seen[tracks] > moment, 1.7, 2.5)[:, None, None]
+        most = np.where(self._clock - self._seen[tracks] > self._moment(), 1.7, 2.5)[:, None, None]
         allowed &= ((ratio > 1 / most) & (ratio < most)).all(2)
         allowed &= overlap >= least_overlap
         rows, columns = assign(cost, allowed)
         track_of[candidates[columns]] = tracks[rows]
 
-    def _correct(self, detections: Detections, measured: _Array, track_of: _Rows, seconds: float) -> None:
+    def _correct(self, detections: Detections, measured: _Array, track_of: _Rows) -> None:
         seen = np.flatnonzero(track_of >= 0)
         rows = track_of[seen]
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
         self._motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
-        self._seen[rows] = seconds
+        self._seen[rows] = self._clock
         self._hits[rows] += 1
         # what is only ever seen within a stronger one gives no evidence of being an object of its own
         shadowed = shadows(
@@ -202,9 +205,7 @@ class MotionTracker(Tracker):
         self._evidence[rows] = np.maximum(self._evidence[rows] + gain, 0)
         np.add.at(self._votes, (rows, detections.class_ids[seen]), scores**2)
 
-    def _begin(
-        self, detections: Detections, measured: _Array, track_of: _Rows, high: _Rows, seconds: float
-    ) -> None:
+    def _begin(self, detections: Detections, measured: _Array, track_of: _Rows, high: _Rows) -> None:
         new = high[track_of[high] < 0]
         if not len(new):
             return
@@ -214,10 +215,10 @@ class MotionTracker(Tracker):
         self._motion.add(measured[new])
         self._ids = np.concatenate([self._ids, np.arange(self._next_id, self._next_id + len(new))])
         self._next_id += len(new)
-        self._seen = np.concatenate([self._seen, np.full(len(new), seconds)])
+        self._seen = np.concatenate([self._seen, np.full(len(new), self._clock)])
         self._hits = np.concatenate([self._hits, np.ones(len(new), np.int64)])
         self._evidence = np.concatenate([self._evidence, np.zeros(len(new))])
-        self._born = np.concatenate([self._born, np.full(len(new), seconds)])
+        self._born = np.concatenate([self._born, np.full(len(new), self._clock)])
         self._sure = np.concatenate([self._sure, np.zeros(len(new), bool)])
         votes = np.zeros((len(new), len(self._names)))
         votes[np.arange(len(new)), detections.class_ids[new]] = scores**2
@@ -228,21 +229,21 @@ class MotionTracker(Tracker):
         self._sure |= (self._hits >= 2) & (self._evidence >= self.settings.evidence)
         return self._sure
 
-    def _forget(self, track_of: _Rows, seconds: float) -> tuple[int, ...]:
-        short = max(0.3, 2.5 * self._interval)
+    def _forget(self) -> tuple[int, ...]:
+        """End the tracks that were waited for long enough."""
+        short = min(max(0.3, 2.5 * self._interval), _MOST_PATIENCE)
         # of a track that was hardly seen nobody knows where it went
         age = self._seen - self._born
         patience = np.where(
             self._confirmed(), np.clip(2 * age, short, max(self.settings.lost_seconds, short)), short
         )
         patience[self._leaving()] = short
-        keep = seconds - self._seen <= patience
+        # up to the frame before: it may be there again in this one, unless nobody looked for too long
+        waited = self._clock - self._step - self._seen
+        keep = (waited <= patience) & (self._step <= max(self.settings.lost_seconds, short))
         if keep.all():
             return ()
         ended = tuple(self._ids[~keep].tolist())
-        moved = np.cumsum(keep) - 1
-        seen = track_of >= 0
-        track_of[seen] = moved[track_of[seen]]
         self._drop(keep)
         return ended
 
