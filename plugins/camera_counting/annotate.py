@@ -49,7 +49,7 @@ class _Pen:
     @property
     def text(self) -> int:
         """Height of the letters in pixels."""
-        return int(np.clip(round(min(self.image.shape[0] * 0.031, self.image.shape[1] * 0.024)), 10, 72))
+        return int(np.clip(round(min(self.image.shape[0] * 0.031, self.image.shape[1] * 0.024)), 11, 72))
 
     @property
     def stroke(self) -> int:
@@ -222,7 +222,7 @@ def _boxes(pen: _Pen, boxes: npt.NDArray[np.float32], labels: Sequence[str], nam
         cv2.rectangle(pen.image, (x1, y1), (x2, y2), _INK, pen.stroke + 2, cv2.LINE_AA)
         cv2.rectangle(pen.image, (x1, y1), (x2, y2), _colour_of(names[i]), pen.stroke, cv2.LINE_AA)
     taken: list[tuple[int, int, int, int]] = []
-    size = max(9, round(pen.text * 0.8))
+    size = max(10, round(pen.text * 0.8))
     pad = max(1, size // 5)
     for i in nearest_last[::-1]:
         x1, y1, x2, _ = (round(float(edge)) for edge in boxes[i])

@@ -1,0 +1,200 @@
+"""`camera-counting count` and `draw`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import camera_counting
+from camera_counting.cli import main
+from camera_counting.detections import Detections
+from camera_counting.detectors import Detector
+from camera_counting.model import CountingModel
+from camera_counting.video import ClipWriter
+
+SCHEMA = json.loads((Path(camera_counting.__file__).parent / "schemas" / "count.schema.json").read_text())
+SCENE = """
+camera: yard
+lines:
+  - {name: gate, from: [0, 60], to: [160, 60]}
+zones:
+  - {name: lower, polygon: [[0, 70], [160, 70], [160, 120], [0, 120]]}
+"""
+
+
+class Bright(Detector):
+    """Detects the bright rectangle of a picture: a real detection, of a thing that is easy to draw."""
+
+    names = ("person", "car")
+    confidence = 0.25
+
+    def detect(self, pictures, confidence=None):
+        found = []
+        for picture in pictures:
+            bright = picture[..., 0] > 128
+            rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+            boxes = [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]] if len(rows) else []
+            found.append(Detections.of(boxes, [0.9] * len(boxes), [1] * len(boxes), self.names))
+        return found
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    monkeypatch.setattr(camera_counting, "load_model", lambda uri: CountingModel(Bright()))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scene.yaml").write_text(SCENE)
+
+    def run(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+def picture(i):
+    image = np.zeros((120, 160, 3), np.uint8)
+    if i is not None:
+        image[10 + 3 * i : 30 + 3 * i, 60:90] = 255
+    return image
+
+
+@pytest.fixture
+def clip(tmp_path):
+    with ClipWriter(tmp_path / "clip.mp4", 10) as writer:
+        for i in range(30):
+            writer.write(picture(i), i / 10)
+    return tmp_path / "clip.mp4"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for i in range(30):
+        cv2.imwrite(str(tmp_path / "pictures" / f"{i}.png"), picture(i if i < 29 else None))
+    return tmp_path / "pictures"
+
+
+def test_a_clip_gives_json_an_annotated_clip_and_a_table(call, clip, tmp_path):
+    done = call("count", clip, "--model", "m", "--scene", "scene.yaml", "--json", "o.json", "--video", "o.mp4")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(told, SCHEMA)
+    assert list(told) == ["source", "frames", "seconds", "fps", "lines", "zones", "classes"]
+    assert (told["frames"], told["seconds"], told["fps"]) == (30, 3.0, 10.0)
+    assert told["lines"]["gate"] == {"in": 1, "out": 0, "by_class": {"car": {"in": 1, "out": 0}}}
+    assert told["zones"]["lower"]["entered"] == 1
+    assert told["classes"] == {"car": 1}
+    assert "gate" in done.stderr
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 30
+    # the line is drawn where the scene has it
+    assert frames[0][58:63, 20].max() > 150
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_json_to_the_standard_output_is_json_alone(call, clip):
+    done = call("count", clip, "--model", "m", "--json", "-")
+    assert json.loads(done.stdout)["lines"] == {}
+
+
+def test_a_folder_gives_a_count_per_picture(call, folder, tmp_path):
+    (folder / "7.png").write_bytes(b"broken")
+    done = call("count", folder, "--model", "m", "--scene", "scene.yaml", "--json", "o.json")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(told, SCHEMA)
+    assert [p["file"] for p in told["pictures"]] == [f"{i}.png" for i in range(30) if i != 7]
+    assert [p["total"] for p in told["pictures"]] == [1] * 28 + [0]
+    # the lower edge lies below y = 70 from picture 14 on: 30 + 3 * 14 = 72
+    assert [p["zones"]["lower"]["car"] for p in told["pictures"]] == [0] * 13 + [1] * 15 + [0]
+    assert any("7.png" in warning for warning in told["warnings"])
+    assert any("lines were not counted" in warning for warning in told["warnings"])
+
+
+def test_a_folder_with_a_rate_is_a_clip(call, folder, tmp_path):
+    done = call("count", folder, "--model", "m", "--scene", "scene.yaml", "--json", "o.json", "--fps", "10")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o.json").read_text())["lines"]["gate"]["in"] == 1
+
+
+def test_a_single_picture(call, folder, tmp_path):
+    done = call("count", folder / "3.png", "--model", "m", "--json", "o.json")
+    assert done.exit_code == 0, done.output
+    assert [p["counts"] for p in json.loads((tmp_path / "o.json").read_text())["pictures"]] == [
+        {"person": 0, "car": 1}
+    ]
+
+
+def test_a_truncated_clip_is_counted_with_a_warning(call, clip, tmp_path):
+    clip.write_bytes(clip.read_bytes()[:-900])
+    done = call("count", clip, "--model", "m", "--json", "o.json")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(told, SCHEMA)
+    assert told["frames"] < 30
+    assert told["warnings"]
+    assert "warning" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nothing.mp4"], "found none; check the path"),
+        (["clip.mp4", "--scene", "none.yaml"], "expected a scene file, found none"),
+        (["clip.mp4", "--json", "no/such/o.json"], "does not exist; create it first"),
+        (["clip.mp4", "--video", "no/such/o.mp4"], "does not exist; create it first"),
+        (["clip.mp4", "--classes", "lorry"], "does not know 'lorry'"),
+        (["clip.mp4", "--confidence", "7"], "0<=x<=1"),
+        (["pictures", "--video", "o.mp4"], "--video needs a clip"),
+    ],
+)
+def test_what_a_user_can_put_right_is_told_in_a_sentence(call, clip, folder, arguments, reason, tmp_path):
+    done = call("count", *arguments, "--model", "m")
+    assert done.exit_code == 2
+    assert reason in done.output
+    assert "Traceback" not in done.output
+    assert not list(tmp_path.glob("o.*"))
+
+
+def test_an_old_result_stays_where_counting_fails(call, clip, tmp_path):
+    (tmp_path / "o.json").write_text("old")
+    (tmp_path / "o.mp4").write_text("old")
+    (tmp_path / "lorry.yaml").write_text("lines: [{name: a, from: [0, 60], to: [160, 60], classes: [lorry]}]")
+    done = call("count", clip, "--model", "m", "--scene", "lorry.yaml", "--json", "o.json", "--video", "o.mp4")
+    assert done.exit_code == 2
+    assert "lorry" in done.output
+    assert (tmp_path / "o.json").read_text() == (tmp_path / "o.mp4").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["scene.png", "shown.jpg"])
+def test_draw_makes_a_picture_of_the_scene(call, clip, tmp_path, name):
+    done = call("draw", "scene.yaml", clip, *([] if name == "scene.png" else ["--out", name]))
+    assert done.exit_code == 0, done.output
+    drawn = cv2.imread(str(tmp_path / name))
+    assert drawn.shape == (120, 160, 3)
+    assert drawn[58:63, 20].max() > 150
+    assert "1 line(s), 1 zone(s) on 160x120" in done.output
+
+
+def test_draw_refuses_what_it_cannot_write_or_read(call, clip, folder):
+    assert "ends in .png or .jpg" in call("draw", "scene.yaml", clip, "--out", "x.gif").output
+    assert "found none" in call("draw", "scene.yaml", "none.mp4").output
+    assert call("draw", "none.yaml", clip).exit_code == 2
+
+
+def test_the_help_imports_no_model_runtime():
+    code = (
+        "import sys; from camera_counting.cli import count, draw; "
+        "print({'openvino', 'mlflow', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "set()"
