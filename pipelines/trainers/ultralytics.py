@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -58,6 +59,17 @@ _METRICS = {
 }
 
 
+# Of all that the library draws, what tells a person something.
+_PLOTS = (
+    "labels.jpg",
+    "train_batch0.jpg",
+    "val_batch0_labels.jpg",
+    "val_batch0_pred.jpg",
+    "confusion_matrix_normalized.png",
+    "BoxPR_curve.png",
+)
+
+
 class UltralyticsTrainer(Trainer):
     """YOLO11 and YOLO26 of any size, from their yaml or from weights given as a path, on CPU or GPU."""
 
@@ -68,8 +80,8 @@ class UltralyticsTrainer(Trainer):
             listener.on_epoch(epoch)
         if not kept.finished:
             _Training(plan, kept, listener).run()
-        plots = sorted((folder / "library").glob("*.png")) + sorted((folder / "library").glob("*.jpg"))
-        return Trained(kept.best, kept.epochs, tuple(plots))
+        plots = tuple(path for name in _PLOTS if (path := folder / "library" / name).exists())
+        return Trained(_slim(kept.best, folder / "checkpoint.pt"), kept.epochs, plots)
 
     def export(self, checkpoint: Path, folder: Path, shape: tuple[int, int]) -> Path:
         """See `Trainer.export`. Raw outputs (1, 4 + classes, boxes), opset 20, batch of one."""
@@ -231,6 +243,19 @@ class _Training:
         )
         self.kept.keep(epoch, trainer.last, trainer.best)
         self.listener.on_epoch(epoch)
+
+
+def _slim(best: Path, target: Path) -> Path:
+    """The best checkpoint without the optimiser's state, a fifth of the size: weights to start from some day."""
+    if not target.exists():
+        offline_ultralytics(best.parent)
+        from ultralytics.utils.torch_utils import strip_optimizer
+
+        beside = target.with_name(".checkpoint.pt")
+        with redirect_stdout(io.StringIO()):
+            strip_optimizer(best, str(beside))
+        beside.replace(target)
+    return target
 
 
 def _use_all_cores(trainer: Any) -> None:
