@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def main(workspace: Path) -> None:
     workspace.mkdir(parents=True, exist_ok=True)
     os.environ["MLFLOW_TRACKING_URI"] = store = f"sqlite:///{workspace / 'mlflow.db'}"
     console = Console(width=max(100, min(160, Console().width)))
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(store)
     mlflow.set_registry_uri(store)
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
