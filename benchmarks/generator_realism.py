@@ -1,11 +1,11 @@
 """Would a detector trained on real photographs see what the scene generator draws?
 
-    python -m benchmarks.generator_realism [--detector PATH] [--cameras 8] [--density street]
+    python -m benchmarks.generator_realism [--detector PATH] [--cameras 12] [--density street]
 
-Draws clear-day clips of many cameras, and runs a detector trained on COCO over them: by default the YOLO11n that lies
-beside the checkout. The recall per class (IoU >= 0.5, confidence >= 0.25) says how far accuracy on generated scenes
-may be taken to say something about real cameras; its last column takes any vehicle
-for any other. Where recall is low, the generator is a cartoon.
+Draws clear-day clips of many cameras, and runs a detector trained on COCO over them: by default the YOLO11n that
+lies beside the checkout. The recall per class (IoU >= 0.5, confidence >= 0.25) says how far accuracy on generated
+scenes may be taken to say something about real cameras; its last column takes any vehicle for any other. Where
+recall is low, the generator is a cartoon.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_the_run_holds_the_data_set_as_its_input(prepared: PrepareResult, tmp_pa
     found = mlflow.get_run(prepared.run_id)
     assert found.info.status == "FINISHED"
     assert found.data.params["pictures"] == "16"
-    assert found.data.params["mixture.day"] == "0.8"
+    assert found.data.params["mixture.day"] == "0.88"
     assert found.data.metrics["pictures/all"] == 16
     assert found.data.metrics["boxes/all/person"] == prepared.statistics["all"]["classes"]["person"]
     inputs = {tag.value: item for item in found.inputs.dataset_inputs for tag in item.tags}

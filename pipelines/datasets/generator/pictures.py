@@ -27,12 +27,12 @@ class Mixture(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    day: float = Field(default=0.8, ge=0)
-    dusk: float = Field(default=0.12, ge=0)
-    night: float = Field(default=0.08, ge=0)
-    clear: float = Field(default=0.8, ge=0)
-    rain: float = Field(default=0.12, ge=0)
-    fog: float = Field(default=0.08, ge=0)
+    day: float = Field(default=0.88, ge=0)
+    dusk: float = Field(default=0.08, ge=0)
+    night: float = Field(default=0.04, ge=0)
+    clear: float = Field(default=0.88, ge=0)
+    rain: float = Field(default=0.07, ge=0)
+    fog: float = Field(default=0.05, ge=0)
     blur: float = Field(default=0.6, ge=0, le=8)
     noise: float = Field(default=6.0, ge=0, le=60)
 

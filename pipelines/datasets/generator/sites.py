@@ -83,7 +83,7 @@ def site(index: int, seed: int = 0) -> Site:
     else:
         height, pitch = float(rng.uniform(4.6, 6.4)), float(rng.uniform(20, 26))
         yaw = float(rng.uniform(-24, 24))
-        near, kerb = float(rng.uniform(3.8, 4.8)), float(rng.uniform(6.4, 7.2))
+        near, kerb = float(rng.uniform(4.8, 5.6)), float(rng.uniform(7.6, 8.4))
         far_width = float(rng.uniform(2.3, 3.0))
         reach = (-24.0, 24.0)
         line_at = float(rng.uniform(-1.0, 1.0)) + (kerb + lane) * float(np.tan(np.radians(yaw)))

@@ -23,7 +23,7 @@ __all__ = ["Actor", "Path", "traffic"]
 
 Floats = npt.NDArray[np.float64]
 _MODELS = 240  # different vehicles of each kind
-_VEHICLE_SHARES = {"car": 0.58, "truck": 0.34, "bus": 0.08}
+_VEHICLE_SHARES = {"car": 0.5, "truck": 0.42, "bus": 0.08}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
