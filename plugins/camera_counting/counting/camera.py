@@ -55,7 +55,8 @@ class CameraCount:
     ) -> None:
         self.size = size
         self.scene = None if scene is None else scene.for_size(*size)
-        self._tracker = tracker or MotionTracker(TrackerSettings(confidence=confidence, low=FAINT * confidence))
+        settings = TrackerSettings(confidence=confidence, low=FAINT * confidence)
+        self._tracker = tracker or MotionTracker(settings, size)
         self._counter = Counter(self.scene, names, classes=classes)
         self._frame = 0
 

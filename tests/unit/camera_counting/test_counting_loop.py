@@ -151,3 +151,16 @@ def test_recorded_detections_count_as_the_clip_does():
 def test_classes_restrict_everything():
     assert count_video(Drawn(), bright, NAMES, SCENE, classes=["person"]).to_dict()["lines"]["L"]["in"] == 0
     assert count_video(Drawn(), bright, NAMES, None, classes=["car"]).to_dict()["classes"] == {"car": 1}
+
+
+def test_the_tracker_knows_the_size_of_the_frames():
+    # who drives out on the right is not found again, half a second later, in who stands where he left
+    def at(x, y):
+        return [x - 20, y - 30, min(x + 20, 160), y]
+
+    frames = []
+    for i in range(30):
+        boxes = [at(100 + 8 * i, 100)] if 100 + 8 * i < 170 else []
+        boxes += [at(142, 54)] if i > 15 else []
+        frames.append((i / 10, Detections.of(boxes, [0.9] * len(boxes), [1] * len(boxes), NAMES)))
+    assert count_detections(frames, NAMES, SCENE, (160, 120)).counts.lines["L"].to_dict()["out"] == 0

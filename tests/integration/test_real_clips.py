@@ -1,0 +1,101 @@
+"""Real clips with counts checked by eye, and one set of defaults for all of them.
+
+Each clip is detected once; what is tried upon it (frames left out or lost) only tracks and counts. The detector
+sees every frame by itself, so that leaving frames out of the detections is leaving them out of the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from camera_counting.counting import VideoCount, count_detections
+from camera_counting.detections import Detections
+from camera_counting.detectors import open_detector
+from camera_counting.scene import Scene
+from camera_counting.video import open_source
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+VEHICLES = ["bicycle", "car", "motorcycle", "bus", "truck"]
+ROAD = {
+    "size": [640, 352],
+    "lines": [{"name": "L", "from": [150, 215], "to": [640, 215], "classes": VEHICLES}],
+}
+TABLE = {
+    "size": [768, 432],
+    "lines": [{"name": "L", "from": [560, 0], "to": [560, 432], "classes": ["person"]}],
+}
+# frame -> frame is kept
+KEPT: dict[str, Callable[[int], bool]] = {
+    "every frame": lambda i: True,
+    "every second frame": lambda i: i % 2 == 0,
+    "the other half": lambda i: i % 2 == 1,
+    "every fourth frame": lambda i: i % 4 == 0,
+}
+for seed in range(5):
+    lost = np.random.default_rng(seed).random(2000) < 0.1
+    KEPT[f"10 % lost at random, {seed}"] = lambda i, lost=lost: not lost[i]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The detections of a clip, frame by frame."""
+
+    frames: list[tuple[float, Detections]]
+    names: tuple[str, ...]
+    size: tuple[int, int]
+
+    def count(self, scene: dict[str, object], kept: Callable[[int], bool]) -> VideoCount:
+        frames = [frame for i, frame in enumerate(self.frames) if kept(i)]
+        return count_detections(frames, self.names, Scene.from_dict(scene), self.size)
+
+
+@pytest.fixture(scope="session")
+def see(real: Path) -> Callable[[str, float], Seen]:
+    """Detections of a clip at a scale, made once a session."""
+    cache: dict[tuple[str, float], Seen] = {}
+    detector = open_detector(real / "yolo11n_int8_openvino_model")
+
+    def look(clip: str, scale: float) -> Seen:
+        if (clip, scale) not in cache:
+            times: list[float] = []
+            with open_source(real / clip) as source:
+
+                def pictures() -> Iterator[np.ndarray]:
+                    for frame in source:
+                        times.append(frame.seconds)
+                        image = frame.image
+                        if scale != 1:
+                            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                        yield image
+
+                found = list(detector.detect_each(pictures(), 0.1))
+                size = (round(source.width * scale), round(source.height * scale))
+            cache[clip, scale] = Seen(list(zip(times, found, strict=True)), detector.names, size)
+        return cache[clip, scale]
+
+    return look
+
+
+@pytest.mark.xdist_group("road-traffic")
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_eight_vehicles_come_and_none_goes(see, scale):
+    seen = see("road-traffic.mp4", scale)
+    counted = {name: seen.count(ROAD, kept).counts.lines["L"] for name, kept in KEPT.items()}
+    assert {name: (line.into, line.out) for name, line in counted.items()} == dict.fromkeys(KEPT, (8, 0))
+    # each at its time: the frames were noted by eye
+    frames = [event.frame for event in seen.count(ROAD, KEPT["every frame"]).events]
+    assert frames == pytest.approx([15, 72, 123, 173, 233, 415, 471, 707], abs=4)
+
+
+@pytest.mark.xdist_group("people")
+def test_six_people_leave_to_the_right(see):
+    seen = see("one-by-one-person-detection.mp4", 1)
+    counted = {name: seen.count(TABLE, kept).counts.lines["L"] for name, kept in KEPT.items()}
+    assert {name: (line.into, line.out) for name, line in counted.items()} == dict.fromkeys(KEPT, (0, 6))
