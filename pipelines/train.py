@@ -20,6 +20,7 @@ from pipelines.settings import StepSettings
 from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer
 from pipelines.trainers.agreement import Agreement, require_agreement
 from pipelines.trainers.checked_export import agreement_of, input_shape
+from pipelines.trainers.interruption import Interruption
 from pipelines.trainers.report import TrainingReport, plot_epochs
 from pipelines.trainers.training_run import choose_folder, mark_done, training_run
 
@@ -77,12 +78,15 @@ def run(settings: TrainSettings) -> TrainResult:
     trainer = make_trainer(settings.trainer)
     plan = _plan(settings, dataset)
     folder = choose_folder(settings.work / settings.name, plan, resume=settings.resume)
-    with training_run(folder, settings.name) as run_id:
+    interruption = Interruption()
+    with training_run(folder, settings.name, interruption) as run_id:
         _log_start(settings, plan, dataset)
-        with TrainingReport(run_id, plan.epochs) as report:
+        with TrainingReport(run_id, plan.epochs, interruption) as report:
             trained = trainer.train(plan, folder, report)
+        interruption.check()
         result = _ship(settings, dataset, trainer, trained, folder, run_id)
         mark_done(folder, result.model_uri)
+    interruption.check()  # what came too late to spare the work still ends whatever called it
     return result
 
 

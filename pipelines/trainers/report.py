@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pipelines.trainers.interruption import Interruption
 from pipelines.trainers.trainer import Epoch, TrainingListener
 
 __all__ = ["TrainingReport", "plot_epochs"]
@@ -27,12 +27,15 @@ class TrainingReport(TrainingListener):
         The active MLflow run. Epochs that it already knows are not logged again.
     epochs : int
         How many are planned.
+    interruption : Interruption
+        Asked after every batch and epoch.
     """
 
-    def __init__(self, run_id: str, epochs: int) -> None:
+    def __init__(self, run_id: str, epochs: int, interruption: Interruption) -> None:
         history = MlflowClient().get_metric_history(run_id, "seconds")
         self._logged = {metric.step for metric in history}
         self._epochs = epochs
+        self._interruption = interruption
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,7 +46,6 @@ class TrainingReport(TrainingListener):
             console=Console(stderr=True),
         )
         self._task: TaskID | None = None
-        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -59,6 +61,7 @@ class TrainingReport(TrainingListener):
         """Move the bar by a batch."""
         if self._task is not None:
             self._bar.update(self._task, completed=round(epoch - 1 + done / total, 2))
+        self._interruption.check()
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Log an epoch's figures, once."""
@@ -69,6 +72,7 @@ class TrainingReport(TrainingListener):
         if epoch.number not in self._logged:
             mlflow.log_metrics(dict(epoch.metrics), step=epoch.number)
             self._logged.add(epoch.number)
+        self._interruption.check()
 
 
 def plot_epochs(epochs: Sequence[Epoch]) -> Figure:

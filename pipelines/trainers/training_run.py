@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import json
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from pipelines.trainers.interruption import Interruption
 from pipelines.trainers.trainer import TrainingError, TrainingPlan
 from pipelines.trainers.training_folder import write_whole
 
@@ -49,11 +47,11 @@ def mark_done(folder: Path, model_uri: str) -> None:
 
 
 @contextmanager
-def training_run(folder: Path, name: str) -> Iterator[str]:
+def training_run(folder: Path, name: str, interruption: Interruption) -> Iterator[str]:
     """The MLflow run of the training in `folder`; gives its id.
 
-    A run that Ctrl-C or SIGTERM interrupts ends as KILLED, a failed one as FAILED; ``kill -9`` leaves it RUNNING.
-    All of them go on in the same run when they are resumed.
+    A run that `interruption` ends is KILLED, one that fails FAILED; ``kill -9`` leaves it RUNNING. All of them go
+    on in the same run when they are resumed.
 
     Raises
     ------
@@ -65,7 +63,7 @@ def training_run(folder: Path, name: str) -> Iterator[str]:
         run_id = _start(folder, name)
         status = "FAILED"
         try:
-            with _sigterm_interrupts():
+            with interruption.listening():
                 yield run_id
             status = "FINISHED"
         except KeyboardInterrupt:
@@ -105,20 +103,3 @@ def _alone(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise TrainingError(f"another process is training in {folder}: wait for it, or stop it") from error
         yield
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that the run's status is right; only a main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
