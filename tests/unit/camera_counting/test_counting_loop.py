@@ -153,14 +153,11 @@ def test_classes_restrict_everything():
     assert count_video(Drawn(), bright, NAMES, None, classes=["car"]).to_dict()["classes"] == {"car": 1}
 
 
-def test_the_tracker_knows_the_size_of_the_frames():
-    # who drives out on the right is not found again, half a second later, in who stands where he left
-    def at(x, y):
-        return [x - 20, y - 30, min(x + 20, 160), y]
-
+def test_who_leaves_the_picture_is_not_found_again_in_who_stands_at_its_border():
     frames = []
-    for i in range(30):
-        boxes = [at(100 + 8 * i, 100)] if 100 + 8 * i < 170 else []
-        boxes += [at(142, 54)] if i > 15 else []
-        frames.append((i / 10, Detections.of(boxes, [0.9] * len(boxes), [1] * len(boxes), NAMES)))
-    assert count_detections(frames, NAMES, SCENE, (160, 120)).counts.lines["L"].to_dict()["out"] == 0
+    for t in np.arange(0, 6, 0.1):
+        middles = [(560 + 60 * t, 300)] if 560 + 60 * t < 650 else []
+        middles += [(590, 270)] if t > 2.5 else []
+        boxes = [[x - 40, y - 50, x + 40, y] for x, y in middles]
+        frames.append((float(t), Detections.of(boxes, [0.8] * len(boxes), [1] * len(boxes), NAMES)))
+    assert count_detections(frames, NAMES, SCENE, (640, 480)).counts.classes == {"car": 2}
