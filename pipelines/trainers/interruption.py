@@ -44,7 +44,9 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        # A process that was started to ignore a signal (nohup, a shell's background job) goes on ignoring it.
+        minded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in minded}
         try:
             yield
         finally:
