@@ -35,7 +35,8 @@ demo: install  ## the whole lifecycle on generated cameras, from data to a serve
 	$(BIN)/python -m pipelines.demo --workspace $(WORKSPACE)
 
 test: install  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@# by file and in this order: the demo's file is the longest and must not come last
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ from pipelines.trainers import (
 from pipelines.trainers.agreement import require_agreement
 from pipelines.trainers.checked_export import agreement_of, input_shape
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]
+pytestmark = pytest.mark.slow
 
 # The smallest network of each trainer, and options that let it learn rectangles within seconds.
 SMALL = {

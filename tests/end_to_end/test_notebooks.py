@@ -38,7 +38,6 @@ def pictures(notebook: nbformat.NotebookNode) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("training")
 def test_01_logs_compares_and_loads(root: Path, tmp_path: Path) -> None:
     done = run(
         root,

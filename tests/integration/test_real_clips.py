@@ -83,7 +83,6 @@ def see(real: Path) -> Callable[[str, float], Seen]:
     return look
 
 
-@pytest.mark.xdist_group("road-traffic")
 @pytest.mark.parametrize("scale", [1, 0.5])
 def test_eight_vehicles_come_and_none_goes(see, scale):
     seen = see("road-traffic.mp4", scale)
@@ -94,7 +93,6 @@ def test_eight_vehicles_come_and_none_goes(see, scale):
     assert frames == pytest.approx([15, 72, 123, 173, 233, 415, 471, 707], abs=4)
 
 
-@pytest.mark.xdist_group("people")
 def test_six_people_leave_to_the_right(see):
     seen = see("one-by-one-person-detection.mp4", 1)
     counted = {name: seen.count(TABLE, kept).counts.lines["L"] for name, kept in KEPT.items()}

@@ -20,7 +20,7 @@ from pipelines.datasets.manifest import load_dataset
 from pipelines.train import TrainSettings, run
 from pipelines.trainers import TrainingError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]
+pytestmark = pytest.mark.slow
 
 NETWORK = str(Path(__file__).parents[1] / "tiny_yolo.yaml")
 OPTIONS = {"lr0": 0.01, "mosaic": 0.0, "plots": False}
