@@ -93,8 +93,9 @@ def test_wrong_pictures_are_shown(model_uri: str, data: Path) -> None:
     path = mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="evaluation/worst_pictures.jpg")
     with Image.open(path) as image:
         assert image.width > 500
-        drawn = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    assert (np.abs(drawn.astype(int) - (64, 200, 64)).sum(axis=1) < 30).any(), "true boxes are drawn"
+        red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int).T
+    # JPEG keeps less of the colour than of the brightness, so thin lines come out paler than they were drawn
+    assert ((green > red + 60) & (green > blue + 60)).any(), "true boxes are drawn"
 
 
 def _table(sample: Sample) -> pd.DataFrame:
