@@ -110,7 +110,9 @@ def decode_picture(data: bytes) -> Picture:
         if getattr(picture, "n_frames", 1) > 1:
             raise PictureError(f"the picture moves: {picture.n_frames} frames; send it as a clip")  # type: ignore[attr-defined]
         return _from_pillow(picture)
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ImportError):
+        # ImportError: a library in the same process (Ultralytics, for one) may have put its own opener before
+        # Pillow's, which then asks for a plugin that is not there.
         raise PictureError(
             f"expected a JPEG, PNG or WebP picture; got {len(data)} bytes of something else or a damaged header"
         ) from None
