@@ -66,7 +66,8 @@ def test_the_counted_clip_is_the_true_count_and_can_be_watched(demo: Demo) -> No
 def test_the_registry_tells_who_promoted_what(demo: Demo) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{demo.workspace / 'mlflow.db'}")
+    store = f"sqlite:///{demo.workspace / 'mlflow.db'}"
+    client = MlflowClient(store, registry_uri=store)
     version = client.get_model_version_by_alias("camera-counter", "serving")
     assert version.current_stage == "Production"
     assert client.get_model_version_by_alias("camera-counter", "champion").version == version.version
@@ -108,6 +109,7 @@ def test_the_second_notebook_analyses_a_clip_with_the_promoted_model(
         "02_count_and_analyse",
         {
             "MLFLOW_TRACKING_URI": f"sqlite:///{demo.workspace / 'mlflow.db'}",
+            "MLFLOW_REGISTRY_URI": f"sqlite:///{demo.workspace / 'mlflow.db'}",
             "NOTEBOOK_WORKSPACE": str(tmp_path),
         },
     )
@@ -133,6 +135,7 @@ def environment(demo: Demo) -> dict[str, str]:
         **os.environ,
         "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{demo.workspace / 'mlflow.db'}",
+        "MLFLOW_REGISTRY_URI": f"sqlite:///{demo.workspace / 'mlflow.db'}",
     }
 
 

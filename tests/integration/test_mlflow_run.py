@@ -33,11 +33,18 @@ def mlflow_run(root: Path, folder: Path, *arguments: str, **parameters: str) -> 
         "MLFLOW_ENV_ROOT": str(folder / "envs"),
         "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
     }
-    environment.pop("MLFLOW_RUN_ID", None)
+    # What other tests of this process left must not lead the steps to another store.
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
+        environment.pop(name, None)
     return subprocess.run(
         [str(binaries / "mlflow"), "run", str(root), *arguments, *options],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
+
+
+def client_of(folder: Path) -> MlflowClient:
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowClient(uri, registry_uri=uri)
 
 
 def test_main_goes_from_nothing_to_a_judged_version(root: Path, tmp_path: Path) -> None:
@@ -52,7 +59,7 @@ def test_main_goes_from_nothing_to_a_judged_version(root: Path, tmp_path: Path) 
         workspace=str(tmp_path / "workspace"), policy=str(policy), **TINY,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = client_of(tmp_path)
     version = client.get_model_version_by_alias("camera-counter", "challenger")
     assert version.tags["gates"] == "passed"
     trained = client.get_run(version.run_id)
@@ -74,7 +81,7 @@ def test_a_version_that_fails_a_gate_fails_the_run(root: Path, tmp_path: Path) -
     )  # fmt: skip
     assert done.returncode != 0
     assert "detection/map50" in done.stderr
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = client_of(tmp_path)
     assert "challenger" not in client.get_registered_model("camera-counter").aliases
 
 
