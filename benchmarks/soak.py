@@ -2,8 +2,8 @@
 
     python -m benchmarks.soak [--frames 1000000]
 
-People walk over a line for ever, each a new track, with noise, misses and false detections. Exit code 1 where the
-resident memory of the last tenth exceeds that of the second tenth by more than a tenth, or where nobody was counted.
+People walk over a line for ever, each a new track, with noise and misses. Exit code 1 where the resident memory of
+the last tenth exceeds that of the second tenth by more than a tenth, or where nobody was counted.
 """
 
 from __future__ import annotations
