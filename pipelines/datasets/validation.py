@@ -154,7 +154,8 @@ def _check_picture(record: Record) -> tuple[list[Finding], tuple[int, int] | Non
         with Image.open(record.path) as picture:
             size = picture.size
             picture.load()
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ImportError):
+        # ImportError: Ultralytics, once imported, puts an opener before Pillow's that asks for a missing plugin
         kind = f"{record.path.stat().st_size} bytes"
         return [
             Finding(record.name, "corrupt_picture", f"expected a picture, got {kind} of no known format")

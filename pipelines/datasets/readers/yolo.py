@@ -153,7 +153,7 @@ def _size(picture: Path) -> tuple[int, int] | None:
     try:
         with Image.open(picture) as opened:
             return opened.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
         return None
 
 
