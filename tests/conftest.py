@@ -16,6 +16,9 @@ os.environ.update(
     YOLO_AUTOINSTALL="false",
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
 )
+# Side by side, one thread each is faster than two that wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

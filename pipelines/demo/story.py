@@ -44,7 +44,10 @@ class Story:
     def __init__(self, workspace: Path, steps: Steps) -> None:
         self.workspace, self.steps = workspace, steps
         self.settings = MainSettings(
-            workspace=workspace, prepare=PrepareSettings(clips=3), train=TrainSettings(data=workspace, epochs=16)
+            workspace=workspace,
+            prepare=PrepareSettings(clips=3),
+            # The shortest training whose counts are right whatever the seed: 18 of 18 clips, six seeds.
+            train=TrainSettings(data=workspace, epochs=16, image_size=224),
         )
         self.annotated = workspace / "counted.mp4"
         self.prediction_log = Path()
@@ -160,7 +163,16 @@ class Story:
                 if counted[name][way] != true[name][way]
             ]
             crossings = sum(line["in"] + line["out"] for line in true.values())
-            step.result = f"{crossings} crossings of {len(true)} lines, all as in the ground truth"
+            classed = sum(
+                min(number, counted[name]["by_class"].get(label, {}).get(way, 0))
+                for name, line in true.items()
+                for label, ways in line["by_class"].items()
+                for way, number in ways.items()
+            )
+            step.result = (
+                f"{crossings} crossings of {len(true)} lines, all as in the ground truth; "
+                f"{classed} of {crossings} in the right class"
+            )
             step.where = _short(self.annotated)
             step.require(not differences, "wrong count: " + "; ".join(differences))
 
