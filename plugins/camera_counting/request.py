@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RequestParams",
     "RequestRow",
+    "check_columns",
     "read_params",
     "read_rows",
     "rows_of_columns",
@@ -73,8 +74,7 @@ class RequestParams:
 def rows_of_table(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a DataFrame as mappings, in order; its index is of no meaning."""
     columns = [str(name) for name in table.columns]
-    if repeated := sorted({name for name in columns if columns.count(name) > 1} & set(COLUMNS)):
-        raise RequestError(f"the column {repeated[0]!r} stands there twice")
+    check_columns(columns)  # before a mapping of them hides that one stands there twice
     cells = {name: list(table.iloc[:, at]) for at, name in enumerate(columns)}
     if len(table) == 1 and all(isinstance(column[0], list) for column in cells.values()):
         # MLflow makes one row of lists from `inputs` whose columns hold nothing but text
@@ -98,20 +98,36 @@ def rows_of_columns(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
+def check_columns(columns: Iterable[str]) -> None:
+    """Check the names of a table's columns: a picture or a clip among them, all known, none twice.
+
+    Raises
+    ------
+    RequestError
+    """
+    names = [str(name) for name in columns]
+    if not {"image", "video"} & set(names):
+        found = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
+        raise RequestError(
+            f"expected a column 'image' (JPEG, PNG or WebP; base64 in JSON) or 'video'; found the columns {found}"
+        )
+    for at, name in enumerate(names):
+        if name not in COLUMNS:
+            # left out in silence, a misspelt camera_id would be missed only in the prediction log
+            raise RequestError(f"the column {name[:40]!r} is not known; expected {', '.join(COLUMNS)}")
+        if name in names[:at]:
+            raise RequestError(f"the column {name!r} stands there twice")
+
+
 def read_rows(cells: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[RequestRow | RequestError]:
     """Check the rows; one that cannot be counted comes back as the error that says why.
 
     Raises
     ------
     RequestError
-        Where there is no row, or neither an `image` nor a `video` column.
+        Where there is no row, or as `check_columns` says.
     """
-    columns = [str(name) for name in columns]
-    if not {"image", "video"} & set(columns):
-        found = ", ".join(repr(name[:40]) for name in columns[:8]) or "none"
-        raise RequestError(
-            f"expected a column 'image' (JPEG, PNG or WebP; base64 in JSON) or 'video'; found the columns {found}"
-        )
+    check_columns(columns)
     if not cells:
         raise RequestError("the table is empty: expected at least one row with a picture or a clip")
     rows: list[RequestRow | RequestError] = []

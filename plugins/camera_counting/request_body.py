@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from camera_counting.errors import RequestError
-from camera_counting.request import rows_of_columns
+from camera_counting.request import check_columns, rows_of_columns
 
 __all__ = ["FORMATS", "UnsupportedBody", "read_body"]
 
@@ -19,6 +21,7 @@ _TYPES = ("application/json", "text/csv")
 FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 _MAX_ROWS = 1000
 _MAX_UNPACKED = 2 << 30
+_UNPACKED_ALWAYS = 256 << 20  # however small the body
 
 
 class UnsupportedBody(RequestError):  # noqa: N818 - it is a kind of request, told apart for its status code
@@ -143,24 +146,41 @@ def _csv(data: bytes | str) -> Body:
 
 
 def _parquet(data: bytes) -> Body:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         _check_length(file.metadata.num_rows)
-        groups = (file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
-        if sum(groups) > _MAX_UNPACKED:
-            raise RequestError("the Parquet table unpacks to more than 2 GiB; send it in parts")
-        table = file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, RequestError):
-            raise
+        # an index that pandas has put beside the columns is of no meaning here
+        names = [name for name in file.schema_arrow.names if not re.fullmatch(r"__index_level_\d+__", name)]
+        check_columns(names)
+        return list(_parquet_rows(file, names, len(data))), names, None
+    except RequestError:
+        raise
+    except Exception:  # noqa: BLE001 - what a hostile file makes Arrow raise, and its cells Python, has no common root
         raise RequestError("the body is no Parquet file that can be read") from None
-    names = table.column_names
-    if len(set(names)) != len(names):
-        raise RequestError("the Parquet table has a column twice")
-    return rows_of_columns({name: table.column(name).to_pylist() for name in names}), names, None
+
+
+def _parquet_rows(file: Any, names: list[str], size: int) -> Iterator[dict[str, Any]]:
+    """Rows one by one: a value that a page holds once may stand in every row, so what came out is what counts."""
+    import pyarrow as pa
+
+    for name in names:
+        kind = file.schema_arrow.field(name).type
+        if pa.types.is_nested(kind):  # a few bytes may stand for a list of any length
+            raise RequestError(
+                f"the column {name!r}: expected text, bytes, numbers or times; got {str(kind)[:40]}"
+            )
+    room = min(_MAX_UNPACKED, max(_UNPACKED_ALWAYS, 2 * size))
+    for batch in file.iter_batches(batch_size=1, columns=names):
+        for row in batch.to_pylist():
+            room -= sum(len(cell) for cell in row.values() if isinstance(cell, (bytes, str)))
+            if room < 0:
+                raise RequestError(
+                    f"the Parquet table has {size} bytes and unpacks to far more; send pictures and clips as they "
+                    "are, or the table in parts"
+                )
+            yield row
 
 
 def _check_length(rows: int) -> None:
