@@ -82,25 +82,27 @@ class PredictionLog:
     def __init__(self, uri: str, *, rows: int = 5_000, seconds: float | None = None) -> None:
         self.uri = uri
         self.lost = 0
+        self._rows, self._seconds = rows, seconds
         self._silent = False
         self._telling = threading.Lock()
-        self._spool: Spool | None
+        self._opening = threading.Lock()
+        self._spool: Spool | None = None
         try:
-            self._spool = Spool(uri, rows=rows, seconds=_seconds() if seconds is None else seconds)
-        except OSError as error:
-            self._spool = None
+            self._opened()
+        except Exception as error:  # noqa: BLE001 - see `append`
             self._complain(error)
 
     def append(self, records: Iterable[Prediction]) -> None:
-        """Add rows; they survive a `kill -9` from the moment this returns. Never raises where it cannot write."""
+        """Add rows; they survive a `kill -9` from the moment this returns. Never raises where it cannot write.
+
+        A log that was closed is opened again.
+        """
         records = list(records)
         if not records:
             return
         try:
-            if self._spool is None:
-                self._spool = Spool(self.uri, rows=5_000, seconds=_seconds())
-            self._spool.append(records)
-        except OSError as error:
+            self._opened().append(records)
+        except Exception as error:  # noqa: BLE001 - whatever it is, no answer fails for want of its record
             with self._telling:
                 self.lost += len(records)
             self._complain(error)
@@ -125,10 +127,22 @@ class PredictionLog:
 
     def close(self) -> None:
         """Pack everything, as `flush` does, and let the spool go."""
-        if self._spool is not None:
-            self._spool.close()
+        with self._opening:
+            spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close()
 
-    def _complain(self, error: OSError) -> None:
+    def _opened(self) -> Spool:
+        # now, for at the process's end, when the last rows are packed, pandas can no longer be imported
+        from camera_counting.prediction_store import write_rows
+
+        with self._opening:
+            if self._spool is None:
+                seconds = _seconds() if self._seconds is None else self._seconds
+                self._spool = Spool(self.uri, write_rows, rows=self._rows, seconds=seconds)
+            return self._spool
+
+    def _complain(self, error: Exception) -> None:
         with self._telling:
             if not self._silent:
                 _logger.error(

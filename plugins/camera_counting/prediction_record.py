@@ -10,8 +10,10 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["COLUMNS", "Prediction", "camera_folder"]
+__all__ = ["CAMERA_KEY", "COLUMNS", "NO_CAMERA", "Prediction", "camera_folder"]
 
+CAMERA_KEY = "camera_id="
+NO_CAMERA = "__HIVE_DEFAULT_PARTITION__"
 _LONGEST_FOLDER = 200
 
 
@@ -79,8 +81,9 @@ class Prediction:
         """One line for the spool."""
         row = asdict(self)
         row["time"] = self.time.astimezone(UTC).isoformat()
-        row["camera_id"] = _folder_sized(self.camera_id)
-        return json.dumps(row, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(row, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        # half a surrogate pair is no text, and no file would take it
+        return text.encode("utf-8", "replace").decode()
 
 
 COLUMNS = tuple(field.name for field in fields(Prediction))
@@ -89,16 +92,20 @@ COLUMNS = tuple(field.name for field in fields(Prediction))
 def camera_folder(camera_id: str) -> str:
     """The partition's folder of a camera; any text becomes one safe name, as Hive partitions are written.
 
+    It says where to look and is not the camera's name: of an id that no folder could bear, it holds the beginning
+    and a digest. The id itself stands in every row.
+
     Examples
     --------
     >>> camera_folder("../etc/passwd"), camera_folder("")
     ('camera_id=..%2Fetc%2Fpasswd', 'camera_id=__HIVE_DEFAULT_PARTITION__')
     """
-    return "camera_id=" + (quote(camera_id, safe="") if camera_id else "__HIVE_DEFAULT_PARTITION__")
-
-
-def _folder_sized(camera_id: str) -> str:
-    """The id itself, or, where no folder could bear its name, its beginning with a digest."""
-    if len(quote(camera_id, safe="")) <= _LONGEST_FOLDER:
-        return camera_id
-    return f"{camera_id[:12]}~{sha256(camera_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    if not camera_id:
+        return CAMERA_KEY + NO_CAMERA
+    if camera_id == NO_CAMERA:
+        return CAMERA_KEY + camera_id.replace("_", "%5F")
+    name = quote(camera_id, safe="", errors="replace")
+    if len(name) > _LONGEST_FOLDER:
+        digest = sha256(camera_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        name = quote(f"{camera_id[:12]}~{digest}", safe="", errors="replace")
+    return CAMERA_KEY + name

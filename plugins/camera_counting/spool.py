@@ -2,7 +2,8 @@
 
 Each process appends to a file of its own and holds its lock. A file whose lock can be had belongs to nobody alive,
 so whoever finds it packs it. Packing writes Parquet files that are named after the spool file, so that packing the
-same file again, after a `kill -9` in the middle, overwrites them with the same rows.
+same file again, after a `kill -9` in the middle, overwrites them with the same rows. A damaged file stops none of
+the others: its good rows are packed, and it stays as `*.bad` for a person to look at.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from camera_counting.prediction_record import Prediction
 
 __all__ = ["Spool", "local_root", "spool_folder", "spooled_rows"]
 
-Write = Callable[[str, list[dict[str, Any]], str], None]
+# (log, rows, name of the part) -> how many of the rows are none
+Write = Callable[[str, list[dict[str, Any]], str], int]
 
 _logger = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ class Spool:
     ----------
     uri : str
         The log.
+    write : callable
+        What packs rows into it; raises PredictionLogError where the log cannot be written.
     rows, seconds : int, float
         See `PredictionLog`.
 
@@ -72,11 +76,8 @@ class Spool:
         Where the spool's folder cannot be written.
     """
 
-    def __init__(self, uri: str, *, rows: int, seconds: float) -> None:
-        # now, for at the process's end, when the last rows are packed, pandas can no longer be imported
-        from camera_counting.prediction_store import write_rows
-
-        self._write: Write = write_rows
+    def __init__(self, uri: str, write: Write, *, rows: int, seconds: float) -> None:
+        self._write = write
         self._uri, self._rows, self._seconds = uri, rows, seconds
         self._folder = spool_folder(uri)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +87,7 @@ class Spool:
         self._current: _SpoolFile | None = None
         self._closed = False
         self._complained = False
+        self._told: set[Path] = set()
         me = weakref.ref(self)
         self._thread = threading.Thread(target=_work, args=(me, self._wake), name="prediction-log", daemon=True)
         self._thread.start()
@@ -124,7 +126,15 @@ class Spool:
                 if current is not None:
                     current.release()
             for path in sorted(self._folder.glob("*.jsonl")):
-                _pack_orphan(path, self._uri, self._write)
+                try:
+                    trouble = _pack_orphan(path, self._uri, self._write)
+                except PredictionLogError:
+                    raise  # the log itself: the other files would fare no better
+                except Exception as error:  # noqa: BLE001 - one file must not keep the others waiting
+                    trouble = f"cannot be packed and stays where it is: {error}"
+                if trouble and path not in self._told:
+                    self._told.add(path)
+                    _logger.error("the prediction log's spool file %s %s", path, trouble)
 
     def close(self) -> None:
         """Pack and end the thread."""
@@ -149,7 +159,7 @@ class Spool:
             try:
                 self.pack(own=due)
                 self._complained = False
-            except (PredictionLogError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a thread that ended would pack nothing ever again
                 if not self._complained:
                     _logger.error(
                         "the prediction log %s cannot be written: %s; rows wait in the spool", self._uri, error
@@ -168,7 +178,10 @@ class Spool:
         return any(path != mine for path in self._folder.glob("*.jsonl"))
 
     def _check_room(self) -> None:
-        waiting = sum(path.stat().st_size for path in self._folder.glob("*.jsonl"))
+        waiting = 0
+        for path in self._folder.glob("*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):  # another process has packed it since it was listed
+                waiting += path.stat().st_size
         if waiting > _MAX_BYTES:
             raise OSError(errno.ENOSPC, f"{waiting >> 20} MiB wait in the spool {self._folder} already")
 
@@ -213,38 +226,52 @@ class _SpoolFile:
         self._handle.close()
 
 
-def spooled_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a spool file; the line that a dying process cut off is left out."""
+def spooled_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Rows of a spool file, and how many lines are none; the line that a dying process cut off is left out.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read; one that is gone has no rows.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return  # packed in the meantime
+        return [], 0  # packed in the meantime
+    rows, broken = [], 0
     for line in content.split(b"\n")[:-1]:
         try:
             row = json.loads(line)
-        except ValueError:
-            _logger.warning("%s: a line is no row; it is left out", path.name)
-            continue
-        if isinstance(row, dict) and "id" in row and "time" in row:
-            yield row
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            broken += 1
+    return rows, broken
 
 
-def _pack_orphan(path: Path, uri: str, write: Write) -> None:
+def _pack_orphan(path: Path, uri: str, write: Write) -> str | None:
+    """Pack a file unless its process lives; what is wrong with it, where something is."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
-        return
+        return None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # its process lives
-        if os.fstat(descriptor).st_nlink == 0:
-            return  # another process packed it while this one waited
-        rows = list(spooled_rows(path))
-        if rows:
-            write(uri, rows, path.stem)
-        path.unlink(missing_ok=True)
+            return None  # its process lives
+        if not path.exists():
+            return None  # another process packed it while this one waited
+        rows, broken = spooled_rows(path)
+        broken += write(uri, rows, path.stem) if rows else 0
+        if not broken:
+            path.unlink(missing_ok=True)
+            return None
+        kept = path.with_name(path.name + ".bad")
+        path.rename(kept)
+        return f"holds {broken} line(s) that are no rows; the others are packed, and it is kept as {kept.name}"
     finally:
         os.close(descriptor)
 

@@ -135,6 +135,94 @@ def test_a_line_that_was_cut_off_costs_only_itself(tmp_path: Path) -> None:
     assert len(read_predictions(str(tmp_path))) == 3
 
 
+GOOD = {"id": "good", "time": "2026-03-01T12:00:00+00:00", "total": 1}
+NO_ROWS = [
+    {"id": "a", "time": 5},
+    {"id": "b"},
+    {"id": ["c"], "time": GOOD["time"]},
+    {**GOOD, "id": None},
+    {**GOOD, "id": "d", "counts": [1]},
+    {**GOOD, "id": "e", "total": 2**40},
+    {**GOOD, "id": "f", "camera_id": 7},
+    {**GOOD, "id": "g", "camera_id": "\ud800"},
+    [1],
+]
+
+
+def spool_with(root: Path, rows: list[object], name: str = "0-damaged.jsonl") -> Path:
+    path = root / "_spool" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "no JSON\n")
+    return path
+
+
+def test_a_damaged_spool_file_stops_nobody_and_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = spool_with(tmp_path, [*NO_ROWS, GOOD])
+    content = path.read_bytes()
+    (tmp_path / "_spool" / "1-no-file.jsonl").mkdir()  # as unreadable as the file of another user
+    log = PredictionLog(str(tmp_path), seconds=600)
+    log.append([Prediction.now(time=NOON, total=2)])
+    assert sorted(read_predictions(str(tmp_path))["total"]) == [1, 2]
+    caplog.clear()
+    log.flush()
+    log.flush()
+    assert sorted(read_predictions(str(tmp_path))["total"]) == [1, 2]
+    assert not path.exists()
+    assert path.with_name("0-damaged.jsonl.bad").read_bytes() == content
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(told) == 2
+    assert f"holds {len(NO_ROWS) + 1} line(s) that are no rows" in told[0]
+    assert "1-no-file.jsonl cannot be packed" in told[1]
+
+
+def test_a_damaged_spool_file_does_not_end_the_packing_thread(tmp_path: Path) -> None:
+    spool_with(tmp_path, NO_ROWS)
+    log = PredictionLog(str(tmp_path), seconds=0.1)
+    deadline = time.monotonic() + 20
+    while not list((tmp_path / "_spool").glob("*.bad")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    log.append([Prediction.now(total=1)])
+    while not parts(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(parts(tmp_path)) == 1
+    assert log.lost == 0
+
+
+def test_a_spool_file_that_another_process_packs_meanwhile_costs_no_row(tmp_path: Path) -> None:
+    spool = tmp_path / "_spool"
+    spool.mkdir()
+    (spool / "0-gone.jsonl").symlink_to(spool / "packed")  # listed, and not there when it is looked at
+    log = PredictionLog(str(tmp_path))
+    log.append([Prediction.now(total=1)])
+    log.flush()
+    assert log.lost == 0
+    assert read_predictions(str(tmp_path))["total"].tolist() == [1]
+
+
+def test_a_row_that_cannot_be_written_is_lost_and_told_but_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = PredictionLog(str(tmp_path))
+    log.append([Prediction.now(total=1, brightness=float("nan"))])
+    assert log.lost == 1
+    assert "CANNOT BE WRITTEN" in caplog.text
+    log.append([Prediction.now(total=2, camera_id="half \ud800")])
+    log.flush()
+    assert read_predictions(str(tmp_path))[["camera_id", "total"]].values.tolist() == [["half ?", 2]]
+
+
+def test_a_log_that_was_closed_is_opened_again_by_the_next_row(tmp_path: Path) -> None:
+    log = PredictionLog(str(tmp_path), rows=2, seconds=600)
+    log.append([Prediction.now(total=1)])
+    log.close()
+    assert len(parts(tmp_path)) == 1
+    log.append([Prediction.now(total=2), Prediction.now(total=3)])  # as many as are packed at once
+    deadline = time.monotonic() + 20
+    while len(parts(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(parts(tmp_path)) == 2
+
+
 WRITER = """
     import os, sys, time
     from camera_counting.prediction_log import Prediction, PredictionLog
@@ -289,6 +377,12 @@ def test_a_log_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert sorted(table["count_person"]) == [0, 1, 2, 3]
         assert read_predictions(uri, cameras=["gate 7/a"])["camera_id"].tolist() == ["gate 7/a"] * 3
         assert len(read_predictions(uri, since=NOON + timedelta(seconds=1))) == 0
+        # a row that is none must not leave half an object behind
+        (spool,) = (tmp_path / "spool").iterdir()
+        before = dict(store.objects)
+        (spool / "0-damaged.jsonl").write_text(json.dumps({**GOOD, "total": 2**40}) + "\n")
+        log.flush()
+        assert store.objects == before
         log.close()
 
 
@@ -303,16 +397,36 @@ def test_any_camera_id_is_one_safe_folder(camera: str) -> None:
     assert name.isascii()
 
 
-@pytest.mark.parametrize("camera", ["../../etc", "a/b", ".", "..", "x" * 300, "Straße 7", "a=b", "a%2Fb", "\n"])
+CAMERAS = ["../../etc", "a/b", ".", "..", "x" * 300, "Straße 7", "a=b", "a%2Fb", "\n", "門" * 70]
+
+
+@pytest.mark.parametrize("camera", [*CAMERAS, "__HIVE_DEFAULT_PARTITION__", ""])
 def test_strange_camera_ids_come_back(tmp_path: Path, camera: str) -> None:
     log = PredictionLog(str(tmp_path / "log"))
-    log.append([Prediction.now(camera_id=camera, total=1)])
-    waiting = read_predictions(str(tmp_path / "log"))["camera_id"].tolist()
-    log.flush()
-    assert read_predictions(str(tmp_path / "log"))["camera_id"].tolist() == waiting
-    if len(camera) < 60:
-        assert waiting == [camera]
+    log.append([Prediction.now(camera_id=camera, total=1), Prediction.now(camera_id="another", total=2)])
+    for _ in range(2):
+        found = read_predictions(str(tmp_path / "log"), cameras=[camera])
+        assert found[["camera_id", "total"]].values.tolist() == [[camera, 1]]
+        log.flush()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]
+
+
+@pytest.mark.parametrize("camera", ["gate 7", "門" * 70, ""])
+def test_logs_whose_rows_do_not_hold_the_camera_are_still_read(tmp_path: Path, camera: str) -> None:
+    folder = tmp_path / "date=2026-03-01" / camera_folder(camera)
+    folder.mkdir(parents=True)
+    older = pa.table({"id": ["x"], "time": pa.array([NOON], pa.timestamp("us", "UTC")), "total": [3]})
+    pq.write_table(older, folder / "part-older.parquet")
+    assert read_predictions(str(tmp_path), cameras=[camera])["total"].tolist() == [3]
+    (told,) = read_predictions(str(tmp_path))["camera_id"]
+    assert told == camera or (len(camera) == 70 and told.startswith("門" * 12 + "~"))
+
+
+def test_times_far_back_stand_in_a_folder_of_their_day(tmp_path: Path) -> None:
+    log = PredictionLog(str(tmp_path))
+    log.append([Prediction.now(time=datetime(1, 1, 1, tzinfo=UTC), camera_id="a")])
+    log.flush()
+    assert [path.name for path in tmp_path.glob("date=*")] == ["date=0001-01-01"]
 
 
 def test_the_environment_names_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
