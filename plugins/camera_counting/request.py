@@ -6,9 +6,10 @@ import binascii
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from camera_counting.errors import RequestError, SceneError
@@ -33,7 +34,7 @@ __all__ = [
 
 _MAX_CAMERA_ID = 200
 _MAX_MESSAGE = 1000
-_EARLIEST, _LATEST = 0.0, 4102444800.0  # 1970 and 2100
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -232,32 +233,41 @@ def _camera(value: Any) -> str | None:
     text = str(value).strip()
     if len(text) > _MAX_CAMERA_ID:
         raise RequestError(f"camera_id: expected at most {_MAX_CAMERA_ID} characters, got {len(text)}")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise RequestError("camera_id: expected text, got a control character or half a surrogate pair in it")
     return text or None
 
 
 def _time(value: Any) -> datetime | None:
     if _is_null(value):
         return None
+    if isinstance(value, bool) or not isinstance(value, (datetime, str, int, float)):
+        raise RequestError(f"timestamp: expected ISO 8601 text or seconds since 1970, got {_kind(value)}")
     try:
-        if isinstance(value, datetime):
-            time = value
-        elif isinstance(value, str):
-            time = datetime.fromisoformat(value.strip())
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            if not _EARLIEST <= value <= _LATEST:
-                told = "timestamp: expected seconds since 1970, got a number far from our time"
-                raise RequestError(told)
-            return datetime.fromtimestamp(value, UTC)
-        else:
-            raise RequestError(f"timestamp: expected ISO 8601 text or seconds since 1970, got {_kind(value)}")
-    except RequestError:
-        raise
-    except (ValueError, OverflowError):
+        time = _moment(value)
+        if _EARLIEST <= time < _LATEST:
+            return time
+    except OverflowError:
+        pass
+    except ValueError:
         raise RequestError(
-            f"timestamp: expected ISO 8601 such as 2026-01-31T08:15:00+01:00, got {str(value)[:40]!r}"
+            f"timestamp: expected ISO 8601 such as 2026-01-31T08:15:00+01:00, or seconds since 1970; got "
+            f"{str(value)[:40]!r}"
         ) from None
+    raise RequestError("timestamp: expected a time from 1970 to 2099, got one far from our time")
+
+
+def _moment(value: datetime | str | float) -> datetime:
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            value = float(text)  # CSV has no other way to write a number
+    if isinstance(value, (int, float)):
+        return _EARLIEST + timedelta(seconds=value)
     # without an offset, it is UTC: a server's own time zone must not change what a request means
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _class_list(value: Any) -> list[str]:
@@ -267,7 +277,7 @@ def _class_list(value: Any) -> list[str]:
             return [part.strip() for part in text.split(",") if part.strip()]
         try:
             value = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             raise RequestError(
                 "params: classes: expected names separated by commas, or a JSON list of names"
             ) from None
@@ -287,6 +297,9 @@ def _scene(value: Any) -> Scene:
         return Scene.from_dict(value, source="params: scene")
     except SceneError as error:
         raise RequestError(str(error)) from None
+    except (ValueError, OverflowError, RecursionError):
+        # numbers of thousands of digits, or of more than a float can hold; braces in braces in braces
+        raise RequestError("params: scene: no scene that can be read") from None
 
 
 def _is_null(value: Any) -> bool:

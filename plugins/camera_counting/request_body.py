@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any
 
 from camera_counting.errors import RequestError
@@ -47,10 +48,11 @@ def read_body(data: bytes | str, content_type: str | None) -> Body:
     >>> read_body(b'{"inputs": {"image": ["aGk="]}, "params": {"confidence": 0.4}}', "application/json")
     ([{'image': 'aGk='}], ['image'], {'confidence': 0.4})
     """
-    kind, _, rest = (content_type or "").partition(";")
-    kind = kind.strip().lower()
-    charset = rest.strip().lower().removeprefix("charset=").strip('"')
-    if kind in _TYPES and charset not in {"", "utf-8", "utf8"}:
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    header = Message()
+    header["content-type"] = content_type or ""
+    charset = header.get_content_charset("utf-8")
+    if kind in _TYPES and charset not in {"utf-8", "utf8"}:
         raise UnsupportedBody(f"expected the charset utf-8, got {charset[:40]!r}")
     if kind == "application/json":
         body = _json(data)
@@ -69,7 +71,9 @@ def read_body(data: bytes | str, content_type: str | None) -> Body:
 
 def _json(data: bytes | str) -> Body:
     try:
-        content = json.loads(data)
+        content = json.loads(data, object_pairs_hook=_object)
+    except RequestError:
+        raise
     except json.JSONDecodeError as error:
         raise RequestError(
             f"the body is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
@@ -78,6 +82,8 @@ def _json(data: bytes | str) -> Body:
         raise RequestError("the body is no JSON: it is not in UTF-8") from None
     except RecursionError:
         raise RequestError("the body is no JSON that can be read: it is nested too deeply") from None
+    except ValueError:
+        raise RequestError("the body is no JSON that can be read: a number has thousands of digits") from None
     if not isinstance(content, dict):
         raise RequestError(
             f"expected a JSON object with one of {', '.join(FORMATS)}; got a {type(content).__name__}"
@@ -92,6 +98,16 @@ def _json(data: bytes | str) -> Body:
         _split(content[found[0]]) if found[0] == "dataframe_split" else _rows(content[found[0]], found[0])
     )
     return rows, columns, content.get("params")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        # JSON's readers differ on which of them counts
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(f"the key {twice[:40]!r} stands there twice in one object")
+    return content
 
 
 def _split(value: Any) -> tuple[list[dict[str, Any]], list[str]]:
@@ -138,11 +154,16 @@ def _csv(data: bytes | str) -> Body:
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        rows = [{key: value or None for key, value in row.items() if key is not None} for row in reader]
+        rows = []
+        for row in reader:
+            if None in row:
+                raise RequestError(f"the CSV's line {reader.line_num} has more cells than the header")
+            rows.append({key: value or None for key, value in row.items()})
         columns = list(reader.fieldnames or [])
-    except (csv.Error, TypeError):
+    except csv.Error:
         raise RequestError(f"the body is no CSV: line {reader.line_num} cannot be read") from None
-    return rows, columns, None
+    # a first column without a name is the index that pandas writes
+    return rows, columns[1:] if columns[:1] == [""] else columns, None
 
 
 def _parquet(data: bytes) -> Body:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import camera_counting
 from tests.request_formats import FORMATS, PARQUET, png, scoring_client, text
 from tests.toy_detector import picture
 
@@ -45,6 +49,30 @@ def test_a_column_that_is_not_known_is_refused(client: Any, kind: str) -> None:
     answer = ask(client, kind, {"image": [STREET], "cameraid": ["a"]})
     assert answer.status_code == 400, answer.text
     assert "'cameraid' is not known; expected image, video, camera_id, timestamp" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("timestamp", [1769846400, "1769846400", "2026-01-31T09:00:00+01:00", "2026-01-31 08:00"])
+def test_a_time_means_the_same(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, timestamp: Any
+) -> None:
+    monkeypatch.setenv("CAMERA_COUNTING_PREDICTION_LOG", str(tmp_path))
+    answer = ask(client, kind, {"image": [EMPTY], "timestamp": [timestamp]})
+    assert answer.status_code == 200, answer.text
+    (time,) = camera_counting.read_predictions(str(tmp_path))["time"]
+    assert time == datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("parameters", ["; charset=utf-8; profile=x", ';charset="UTF-8"', "; profile=x"])
+def test_parameters_of_a_content_type_are_told_apart(client: Any, parameters: str) -> None:
+    encode, content_type = FORMATS["inputs"]
+    headers = {"content-type": content_type + parameters}
+    assert client.post("/invocations", content=encode({"image": [EMPTY]}), headers=headers).status_code == 200
+
+
+def test_the_index_that_pandas_writes_before_a_csv_is_no_column(client: Any) -> None:
+    body = pd.DataFrame({"image": [EMPTY]}).to_csv()
+    assert client.post("/invocations", content=body, headers={"content-type": "text/csv"}).status_code == 200
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
