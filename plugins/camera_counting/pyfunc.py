@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camera_counting.errors import CountingError, RequestError
+from camera_counting.clip_request import ClipWatch, count_clip
+from camera_counting.errors import PictureError, RequestError, SceneError
 from camera_counting.model import CountingModel, PictureCount
 from camera_counting.picture_features import picture_features
 from camera_counting.pictures import Picture, decode_picture
@@ -32,11 +31,13 @@ from camera_counting.request import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from camera_counting.counting import FrameCount, VideoCount
+    from camera_counting.counting import VideoCount
+    from camera_counting.deadline import Deadline
+    from camera_counting.scene import Scene
 
 __all__ = ["ANSWER_COLUMNS", "CountingPyfunc"]
 
-_logger = logging.getLogger(__name__)
+_REQUESTS = uuid.UUID("6f1d3c0e-54a4-4d0c-9a60-2f0a3c1f7b52")  # the name space of the log's ids
 
 ANSWER_COLUMNS = (
     "row",
@@ -110,9 +111,21 @@ class CountingPyfunc:
         return pd.DataFrame(self.answer(table, columns, params), columns=list(ANSWER_COLUMNS), dtype=object)
 
     def answer(
-        self, table: list[dict[str, Any]], columns: list[str], params: Mapping[str, Any] | None
+        self,
+        table: list[dict[str, Any]],
+        columns: list[str],
+        params: Mapping[str, Any] | None,
+        deadline: Deadline | None = None,
     ) -> list[dict[str, Any]]:
-        """`predict` with rows of plain values in and out."""
+        """`predict` with rows of plain values in and out.
+
+        Raises
+        ------
+        RequestError
+            As `predict`.
+        OutOfTime
+            Where the deadline passes before all rows are counted; nothing is then logged.
+        """
         wanted = read_params(params, self.model)
         answers: dict[int, dict[str, Any]] = {}
         predictions: list[Prediction] = []
@@ -123,36 +136,42 @@ class CountingPyfunc:
             else:
                 good.append(row)
         pictures = [row for row in good if row.kind == "image"]
-        for row, answer, prediction in self._count_pictures(pictures, wanted, answers):
+        for row, answer, prediction in self._count_pictures(pictures, wanted, answers, deadline):
             answers[row.number] = answer
             predictions.append(prediction)
         for row in good:
             if row.kind == "video":
                 try:
-                    answers[row.number], prediction = self._count_clip(row, wanted)
+                    answers[row.number], prediction = self._count_clip(row, wanted, deadline)
                     predictions.append(prediction)
-                except CountingError as error:
+                except RequestError as error:
                     self._refuse(row.number, f"row {row.number}: {error}", wanted, answers)
         if (log := active_log()) is not None:
             log.append(predictions)
         return [answers[number] for number in sorted(answers)]
 
     def _count_pictures(
-        self, rows: list[RequestRow], params: RequestParams, answers: dict[int, dict[str, Any]]
+        self,
+        rows: list[RequestRow],
+        params: RequestParams,
+        answers: dict[int, dict[str, Any]],
+        deadline: Deadline | None,
     ) -> Iterator[tuple[RequestRow, dict[str, Any], Prediction]]:
-        ahead: list[tuple[RequestRow, dict[str, float]]] = []
+        ahead: list[tuple[RequestRow, dict[str, float], str]] = []
         logging_on = active_log() is not None
 
         def decoded() -> Iterator[Picture]:
             for row in rows:
+                if deadline is not None:
+                    deadline.check()
                 try:
-                    picture = decode_picture(row.content())
-                    if params.scene is not None:
-                        params.scene.for_size(picture.shape[1], picture.shape[0])
-                except CountingError as error:
+                    content = row.content()
+                    picture = _decoded(content, params.scene)
+                except (PictureError, RequestError, SceneError) as error:
                     self._refuse(row.number, f"row {row.number}: {error}", params, answers)
                     continue
-                ahead.append((row, picture_features(picture) if logging_on else {}))
+                features = picture_features(picture) if logging_on else {}
+                ahead.append((row, features, self._id(row, content, params) if logging_on else ""))
                 yield picture
 
         before = time.perf_counter()
@@ -160,47 +179,40 @@ class CountingPyfunc:
             decoded(), scene=params.scene, confidence=params.confidence, classes=params.classes
         )
         for count in counted:
-            row, features = ahead.pop(0)
+            row, features, name = ahead.pop(0)
             now = time.perf_counter()
             answer = _picture_answer(row, count)
-            yield row, answer, self._prediction(row, answer, count.detections.scores, features, now - before)
+            scores = count.detections.scores
+            yield row, answer, self._prediction(name, row, answer, scores, features, now - before)
             before = now
 
-    def _count_clip(self, row: RequestRow, params: RequestParams) -> tuple[dict[str, Any], Prediction]:
-        content = row.content()
-        limit = _number("CAMERA_COUNTING_MAX_CLIP_MB", 50)
-        if len(content) > limit * 1e6:
-            raise RequestError(
-                f"the clip has {len(content) / 1e6:.1f} MB, more than the {limit:g} MB that are allowed"
-            )
-        if content.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")) and content[8:12] != b"AVI ":
-            # a decoder of clips would take it for a clip of one frame, in which nothing ever moves
-            raise RequestError("video: that is a picture; send it as 'image'")
+    def _count_clip(
+        self, row: RequestRow, params: RequestParams, deadline: Deadline | None
+    ) -> tuple[dict[str, Any], Prediction]:
         before = time.perf_counter()
-        watch = _ClipWatch(_number("CAMERA_COUNTING_MAX_CLIP_SECONDS", 60), active_log() is not None)
-        # a decoder wants a file; it is gone before the answer is given
-        with tempfile.TemporaryDirectory(prefix="camera-counting-") as folder:
-            path = Path(folder) / "clip.mp4"
-            path.write_bytes(content)
-            try:
-                count = self.model.count_video(
-                    path, params.scene, confidence=params.confidence, classes=params.classes, on_frame=watch
-                )
-            except CountingError as error:
-                # the temporary file's name says nothing to who sent the clip
-                raise RequestError(
-                    str(error).replace(str(path), "the clip").replace(path.name, "the clip")
-                ) from None
-        if count.frames == 0:
-            raise RequestError("video: the clip has no frame that can be read")
-        if count.warnings:
-            raise RequestError(f"video: the clip is damaged: {count.warnings[0]}".replace(path.name, "the clip"))
+        content = row.content()
+        count, watch = count_clip(
+            self.model, content, params, deadline=deadline, with_features=active_log() is not None
+        )
         answer = _clip_answer(row, count, watch, params.classes or self.model.names)
         scores = np.asarray(watch.scores, np.float32)
-        return answer, self._prediction(row, answer, scores, watch.features(), time.perf_counter() - before)
+        name, seconds = self._id(row, content, params), time.perf_counter() - before
+        return answer, self._prediction(name, row, answer, scores, watch.features(), seconds)
+
+    def _id(self, row: RequestRow, content: bytes, params: RequestParams) -> str:
+        """The same for a request that is sent again, after a timeout perhaps, so that the log counts it once."""
+        if row.time is None or row.camera_id is None:
+            return uuid.uuid4().hex  # two alike may be two moments, or two cameras
+        scene = params.scene and params.scene.to_dict()
+        told = [
+            *(self.model.digest, row.camera_id, row.time.timestamp(), hashlib.sha256(content).hexdigest()),
+            *(params.confidence, params.classes, scene),
+        ]
+        return uuid.uuid5(_REQUESTS, json.dumps(told, default=str)).hex
 
     def _prediction(
         self,
+        name: str,
         row: RequestRow,
         answer: dict[str, Any],
         scores: Any,
@@ -208,7 +220,7 @@ class CountingPyfunc:
         seconds: float,
     ) -> Prediction:
         return Prediction(
-            id=uuid.uuid4().hex,
+            id=name,
             time=row.time or datetime.now(UTC),
             camera_id=row.camera_id or "",
             model_name=self.model.name or "",
@@ -234,34 +246,16 @@ class CountingPyfunc:
         answers[number] = {**dict.fromkeys(ANSWER_COLUMNS), "row": number, "error": without_payload(reason)}
 
 
-class _ClipWatch:
-    """Looks at a clip's frames as they are counted: its length, its size, its features."""
-
-    def __init__(self, seconds: float, with_features: bool) -> None:
-        self.width = self.height = 0
-        self.scores: list[float] = []
-        self._seconds, self._with_features = seconds, with_features
-        self._sums: list[dict[str, float]] = []
-        self._next = 0.0
-
-    def __call__(self, seen: FrameCount) -> None:
-        if seen.frame.seconds > self._seconds:
-            raise RequestError(
-                f"video: the clip is longer than the {self._seconds:g} seconds that are allowed; count it with "
-                "`camera-counting count`"
-            )
-        self.height, self.width = seen.frame.image.shape[:2]
-        if self._with_features:
-            self.scores.extend(float(score) for score in seen.tracks.scores)
-            if seen.frame.seconds >= self._next:
-                self._sums.append(picture_features(seen.frame.image))
-                self._next = seen.frame.seconds + 1.0
-
-    def features(self) -> dict[str, float]:
-        """Mean of one frame a second."""
-        if not self._sums:
-            return {}
-        return {name: float(np.mean([sample[name] for sample in self._sums])) for name in self._sums[0]}
+def _decoded(content: bytes, scene: Scene | None) -> Picture:
+    if scene is not None and not scene.zones:
+        raise RequestError(
+            "image: the scene has lines and no zone, and a line is crossed in a clip alone; send a clip as "
+            "'video', or give the scene a zone"
+        )
+    picture = decode_picture(content)
+    if scene is not None:
+        scene.for_size(picture.shape[1], picture.shape[0])
+    return picture
 
 
 def _picture_answer(row: RequestRow, count: PictureCount) -> dict[str, Any]:
@@ -269,9 +263,7 @@ def _picture_answer(row: RequestRow, count: PictureCount) -> dict[str, Any]:
     return {**told, "row": row.number, "kind": "image", "camera_id": row.camera_id}
 
 
-def _clip_answer(
-    row: RequestRow, count: VideoCount, watch: _ClipWatch, classes: tuple[str, ...]
-) -> dict[str, Any]:
+def _clip_answer(row: RequestRow, count: VideoCount, watch: ClipWatch, classes: tuple[str, ...]) -> dict[str, Any]:
     told = count.to_dict()
     return {
         **dict.fromkeys(ANSWER_COLUMNS),
@@ -287,11 +279,3 @@ def _clip_answer(
         "frames": told["frames"],
         "seconds": told["seconds"],
     }
-
-
-def _number(name: str, default: float) -> float:
-    try:
-        return float(os.environ.get(name, "") or default)
-    except ValueError:
-        _logger.warning("%s: expected a number, using %g", name, default)
-        return default

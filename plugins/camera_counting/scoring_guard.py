@@ -9,12 +9,15 @@ why, without a traceback. Every other model in the same process is served by MLf
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import traceback
+from functools import wraps
 from typing import Any
 
-from camera_counting.errors import CountingError, DetectorError, RequestError
+from camera_counting.deadline import Deadline, OutOfTime
+from camera_counting.errors import CountingError, PictureError, RequestError, SceneError, SourceError
 from camera_counting.request import without_payload
 
 __all__ = ["install"]
@@ -28,8 +31,9 @@ def install() -> None:
     """Stand in front of MLflow's `invocations`; harmless when done twice."""
     from mlflow.pyfunc import scoring_server
 
-    original = getattr(scoring_server, "invocations", None)
-    if original is None:
+    original: Any = getattr(scoring_server, "invocations", None)
+    shape = inspect.signature(original) if callable(original) else inspect.Signature()
+    if not {"data", "content_type", "model"} <= set(shape.parameters):
         _logger.warning(
             "this MLflow's scoring server is not known; its own error answers may echo request payloads"
         )
@@ -37,34 +41,39 @@ def install() -> None:
     if getattr(original, _MARK, False):
         return
 
-    def invocations(data: Any, content_type: str | None, model: Any, input_schema: Any) -> Any:
+    @wraps(original)
+    def invocations(*args: Any, **kwargs: Any) -> Any:
         from camera_counting.pyfunc import CountingPyfunc
 
-        served = getattr(model, "_model_impl", None)
+        given = shape.bind_partial(*args, **kwargs).arguments
+        served = getattr(given.get("model"), "_model_impl", None)
         if not isinstance(served, CountingPyfunc):
-            return original(data, content_type, model, input_schema)
-        status, answer = _answer(data, content_type, served)
-        return scoring_server.InvocationsResponse(
-            response=json.dumps(answer, allow_nan=False), status=status, mimetype="application/json"
-        )
+            return original(*args, **kwargs)
+        status, answer = _answer(given.get("data", b""), given.get("content_type"), served)
+        return scoring_server.InvocationsResponse(response=answer, status=status, mimetype="application/json")
 
     setattr(invocations, _MARK, True)
     scoring_server.invocations = invocations
 
 
-def _answer(data: Any, content_type: str | None, served: Any) -> tuple[int, dict[str, Any]]:
+def _answer(data: Any, content_type: str | None, served: Any) -> tuple[int, str]:
+    """Status and JSON text of the answer."""
     from camera_counting.request_body import UnsupportedBody, read_body
 
     try:
         table, columns, params = read_body(data, content_type)
-        return 200, {"predictions": served.answer(table, columns, params)}
+        rows = served.answer(table, columns, params, Deadline.of_server())
+        return 200, json.dumps({"predictions": rows}, allow_nan=False)
     except UnsupportedBody as error:
         return 415, _error("BAD_REQUEST", error)
-    except DetectorError as error:
-        _logger.exception("the detector failed")
-        return 500, _error("INTERNAL_ERROR", error)
-    except (RequestError, CountingError) as error:
+    except OutOfTime as error:
+        return 503, _error("TEMPORARILY_UNAVAILABLE", error)
+    except (PictureError, RequestError, SceneError, SourceError) as error:
         return 400, _error("BAD_REQUEST", error)
+    except CountingError as error:
+        # the detector, the model's folder: nothing that who asked could mend
+        _logger.exception("counting failed")
+        return 500, _error("INTERNAL_ERROR", error)
     except Exception as error:  # noqa: BLE001 - the answer of a server's last resort
         # whatever it is, its text may hold what was sent: the server's log gets the place, the client gets neither
         place = "".join(traceback.format_tb(error.__traceback__))
@@ -72,5 +81,5 @@ def _answer(data: Any, content_type: str | None, served: Any) -> tuple[int, dict
         return 500, _error("INTERNAL_ERROR", "the server failed on this request; its log says where")
 
 
-def _error(code: str, reason: object) -> dict[str, Any]:
-    return {"error_code": code, "message": without_payload(str(reason))}
+def _error(code: str, reason: object) -> str:
+    return json.dumps({"error_code": code, "message": without_payload(str(reason))})

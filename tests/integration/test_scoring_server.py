@@ -191,7 +191,7 @@ BOMB += chunk(b"IDAT", zlib.compress(b"\0" * 999)) + chunk(b"IEND", b"")
         ({"inputs": {"image": [text(PNG[:-2000])]}}, "row 0: the picture is cut off or damaged"),
         ({"inputs": {"image": [text(JPEG[:-100])]}}, "row 0: the JPEG picture is cut off"),
         ({"inputs": {"image": [text(b"hello, I am no picture" * 20)]}}, "row 0: expected a JPEG, PNG or WebP"),
-        ({"inputs": {"image": [text(BOMB)]}}, "row 0: the picture is 9000 x 9000"),
+        ({"inputs": {"image": [text(BOMB)]}}, "row 0: the picture is 9000 x 9000.*CAMERA_COUNTING_MAX_PIXELS"),
         ({"inputs": {"image": ["data:image/png," + text(PNG)]}}, "after 'data:…;base64,'"),
         # cells
         ({"inputs": {"image": [text(PNG), None]}}, "row 1: expected a picture in 'image' or a clip in 'video', got neither"),
@@ -249,6 +249,7 @@ BOMB += chunk(b"IDAT", zlib.compress(b"\0" * 999)) + chunk(b"IEND", b"")
         ({"inputs": IMAGE, "params": {"scene": {"zones": [{"name": "z", "polygon": [[0, 0], [900, 0], [900, 900]]}]}}}, "row 0: .*outside the picture"),
         ({"inputs": IMAGE, "params": {"scene": {"zones": [{"name": "z", "classes": ["cat"], "polygon": [[0, 0], [1, 0], [1, 1]]}]}}}, "does not know the class 'cat'"),
         ({"inputs": IMAGE, "params": {"scene": {"zones": [{"name": text(PNG), "polygon": 3}]}}}, "scene"),
+        ({"inputs": IMAGE, "params": {"scene": {"lines": [{"name": "gate", "from": [0, 0], "to": [640, 9]}]}}}, "row 0: image: the scene has lines and no zone"),
         ({"inputs": IMAGE, "params": {"on_error": "explode"}}, "on_error: expected 'fail' or 'skip', got 'explode'"),
         ({"inputs": IMAGE, "params": {"on_error": text(PNG)}}, "on_error: expected 'fail' or 'skip'"),
         ({"inputs": IMAGE, "params": {"confidense": 0.5}}, "params: 'confidense' is not known; expected confidence"),
@@ -345,16 +346,16 @@ def test_more_rows_than_allowed_are_refused(client: Any, monkeypatch: pytest.Mon
     assert (answer.status_code, "at most 2 rows, got 3" in answer.json()["message"]) == (400, True)
 
 
-def clip(path: Path, frames: int = 30) -> bytes:
-    """A red thing walks downwards through the middle of a picture of 320x240, 10 frames a second."""
+def clip(path: Path, frames: int = 30, rate: int = 10) -> bytes:
+    """A red thing walks downwards through the middle of a picture of 320x240."""
     import av
 
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("mpeg4", rate=10)
+        stream = out.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         stream.bit_rate = 4_000_000
         for number in range(frames):
-            top = 10 + 5 * number
+            top = 10 + 5 * number % 200
             image = picture(320, 240, [("person", 140, top, 180, min(top + 60, 240))])
             for packet in stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")):
                 out.mux(packet)
@@ -416,6 +417,84 @@ def test_a_clip_has_limits(
     assert (answer.status_code, reason in answer.json()["message"]) == (400, True), answer.text
 
 
+def test_frames_are_limited_whatever_their_rate(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMERA_COUNTING_MAX_CLIP_SECONDS", "1")
+    answer = ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", frames=70, rate=100))]}})
+    assert (answer.status_code, "more than the 60 frames" in answer.json()["message"]) == (400, True), answer.text
+    assert ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", 59, 100))]}}).status_code == 200
+
+
+def test_a_clip_of_one_frame_is_refused(client: Any, tmp_path: Path) -> None:
+    answer = ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", frames=1))]}})
+    assert (answer.status_code, "a single frame" in answer.json()["message"]) == (400, True), answer.text
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_a_request_that_takes_too_long_is_given_up(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_error: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "0")  # read anew for each request
+    monkeypatch.setenv("CAMERA_COUNTING_PREDICTION_LOG", str(tmp_path / "log"))
+    for inputs in (IMAGE, {"video": [text(clip(tmp_path / "clip.mp4"))]}):
+        answer = ask(client, {"inputs": inputs, "params": {"on_error": on_error}})
+        assert answer.status_code == 503, answer.text
+        assert "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT" in answer.json()["message"]
+    assert len(camera_counting.read_predictions(str(tmp_path / "log"))) == 0
+
+
+def test_a_request_that_is_sent_again_is_logged_once(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMERA_COUNTING_PREDICTION_LOG", str(tmp_path / "log"))
+    known = {"camera_id": ["gate"], "timestamp": ["2026-03-01T12:00:00Z"]}
+    video = {"video": [text(clip(tmp_path / "clip.mp4"))]}
+
+    def rows(inputs: dict[str, Any], **params: Any) -> int:
+        assert ask(client, {"inputs": inputs, "params": params}).status_code == 200
+        return len(camera_counting.read_predictions(str(tmp_path / "log")))
+
+    assert [rows(IMAGE | known), rows(IMAGE | known)] == [1, 1]
+    assert [rows(video | known), rows(video | known)] == [2, 2]
+    camera_counting.prediction_log.active_log().flush()
+    assert rows(IMAGE | known) == 2  # packed or not
+    # another picture, camera, moment or way to count is another row
+    assert rows({"image": [text(EMPTY)]} | known) == 3
+    assert rows(IMAGE | known | {"camera_id": ["yard"]}) == 4
+    assert rows(IMAGE | known | {"timestamp": ["2026-03-01T12:00:01Z"]}) == 5
+    assert rows(IMAGE | known, confidence=0.6) == 6
+    # where nobody says which moment it was, two alike are two
+    assert [rows(IMAGE), rows(IMAGE)] == [7, 8]
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_a_detector_that_fails_is_not_the_clients_fault(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_error: str
+) -> None:
+    from camera_counting.detectors.detector import GraphDetector
+    from camera_counting.errors import DetectorError
+
+    def fail(*_: object) -> None:
+        raise DetectorError("the detector speaks of class number 7")
+
+    monkeypatch.setattr(GraphDetector, "_decoded", fail)
+    for inputs in (IMAGE, {"video": [text(clip(tmp_path / "clip.mp4"))]}):
+        answer = ask(client, {"inputs": inputs, "params": {"on_error": on_error}})
+        assert answer.status_code == 500, answer.text
+        assert answer.json()["message"] == "the detector speaks of class number 7"
+
+
+def test_numbers_that_json_cannot_hold_end_in_an_error_of_the_same_form(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from camera_counting.model import PictureCount
+
+    monkeypatch.setattr(PictureCount, "total", float("nan"))
+    answer = ask(client, {"inputs": IMAGE})
+    assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
+
+
 def test_a_broken_clip_is_refused(client: Any, tmp_path: Path) -> None:
     data = clip(tmp_path / "clip.mp4")
     for broken in (PNG, JPEG, data[:200], data[:-300], data[: len(data) // 2], b"x" * 500):
@@ -423,6 +502,7 @@ def test_a_broken_clip_is_refused(client: Any, tmp_path: Path) -> None:
         assert answer.status_code == 400, answer.text
         assert answer.json()["message"].startswith("row 0: "), answer.text
         assert ".mp4" not in answer.text
+        assert "camera-counting-" not in answer.text
 
 
 def test_a_failure_inside_says_nothing_of_the_payload(
@@ -454,3 +534,7 @@ def test_models_of_other_flavours_are_served_as_ever(tmp_path: Path, client: Any
     with TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(tmp_path / "double")))) as other:
         assert other.post("/invocations", json={"inputs": [1, 2]}).json() == {"predictions": [2, 4]}
         assert other.get("/ping").status_code == 200
+        # whatever else a version of MLflow hands over
+        model = mlflow.pyfunc.load_model(str(tmp_path / "double"))
+        told = scoring_server.invocations(b'{"inputs": [3]}', "application/json", model=model, input_schema=None)
+        assert json.loads(told.response) == {"predictions": [6]}
