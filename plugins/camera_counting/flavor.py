@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
     from mlflow.models.model import ModelInfo
 
-    from camera_counting.pyfunc import CountingPyfunc
+    from camera_counting.scoring.pyfunc import CountingPyfunc
 
 __all__ = [
     "FLAVOR_NAME",
@@ -228,8 +228,8 @@ def load_model(model_uri: str | Path, *, runtime: str | None = None, threads: in
 
 def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> CountingPyfunc:
     """Load for `mlflow.pyfunc`; `path` holds model.json, `model_config` may set runtime and threads."""
-    from camera_counting.pyfunc import CountingPyfunc
-    from camera_counting.scoring_guard import install
+    from camera_counting.scoring.guard import install
+    from camera_counting.scoring.pyfunc import CountingPyfunc
 
     install()
     config = model_config or {}
@@ -284,7 +284,7 @@ def _registered_as(folder: Path) -> tuple[str | None, str | None]:
 def _describe(model: Model, path: Path, signature: ModelSignature | None, input_example: Any) -> None:
     from mlflow.models.utils import _save_example
 
-    from camera_counting.request_schema import example_request, signature_of_requests
+    from camera_counting.scoring.schema import example_request, signature_of_requests
 
     model.signature = signature if signature is not None else signature_of_requests()
     if input_example is None:

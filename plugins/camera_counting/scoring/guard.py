@@ -3,7 +3,7 @@
 `mlflow models serve` puts the whole payload into its answer where the body is no JSON, where its schema check
 fails, or where a model raises its exception; and it reads `instances` column by column, so that rows with
 different keys slide into each other. MLflow has no hook in front of that, so for models of this flavour, and only
-for them, its `invocations` is answered here: the body is read by `request_body`, and an error says which row and
+for them, its `invocations` is answered here: the body is read by `body.py`, and an error says which row and
 why, without a traceback. Every other model in the same process is served by MLflow's own function.
 """
 
@@ -16,9 +16,9 @@ import traceback
 from functools import wraps
 from typing import Any
 
-from camera_counting.deadline import Deadline, OutOfTime
 from camera_counting.errors import CountingError, PictureError, RequestError, SceneError, SourceError
-from camera_counting.request import without_payload
+from camera_counting.scoring.deadline import Deadline, OutOfTime
+from camera_counting.scoring.redaction import without_payload
 
 __all__ = ["install"]
 
@@ -43,7 +43,7 @@ def install() -> None:
 
     @wraps(original)
     def invocations(*args: Any, **kwargs: Any) -> Any:
-        from camera_counting.pyfunc import CountingPyfunc
+        from camera_counting.scoring.pyfunc import CountingPyfunc
 
         given = shape.bind_partial(*args, **kwargs).arguments
         served = getattr(given.get("model"), "_model_impl", None)
@@ -58,7 +58,7 @@ def install() -> None:
 
 def _answer(data: Any, content_type: str | None, served: Any) -> tuple[int, str]:
     """Status and JSON text of the answer."""
-    from camera_counting.request_body import UnsupportedBody, read_body
+    from camera_counting.scoring.body import UnsupportedBody, read_body
 
     try:
         table, columns, params = read_body(data, content_type)

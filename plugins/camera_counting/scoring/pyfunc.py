@@ -12,28 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camera_counting.clip_request import ClipWatch, count_clip
 from camera_counting.errors import PictureError, RequestError, SceneError
 from camera_counting.model import CountingModel, PictureCount
 from camera_counting.picture_features import picture_features
 from camera_counting.pictures import Picture, decode_picture
 from camera_counting.prediction_log import Prediction, active_log
-from camera_counting.request import (
-    RequestParams,
-    RequestRow,
-    read_params,
-    read_rows,
-    rows_of_columns,
-    rows_of_table,
-    without_payload,
-)
+from camera_counting.scoring.clips import ClipWatch, count_clip
+from camera_counting.scoring.params import RequestParams, read_params
+from camera_counting.scoring.redaction import without_payload
+from camera_counting.scoring.rows import RequestRow, read_rows, rows_of_columns, rows_of_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from camera_counting.counting import VideoCount
-    from camera_counting.deadline import Deadline
     from camera_counting.scene import Scene
+    from camera_counting.scoring.deadline import Deadline
 
 __all__ = ["ANSWER_COLUMNS", "CountingPyfunc"]
 

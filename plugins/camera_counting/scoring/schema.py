@@ -1,8 +1,8 @@
 """The signature of counting requests and an example of one.
 
-Every column is optional and of any type for MLflow, and what comes is judged by `request.py`: MLflow answers a
-failed check of its own with the request's whole payload in the text, and it decodes base64 for some JSON formats
-and not for others. Left alone, each format brings the same text.
+Every column is optional and of any type for MLflow, and what comes is judged by `rows.py` and `params.py`: MLflow
+answers a failed check of its own with the request's whole payload in the text, and it decodes base64 for some JSON
+formats and not for others. Left alone, each format brings the same text.
 """
 
 from __future__ import annotations

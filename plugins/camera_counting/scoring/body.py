@@ -12,7 +12,7 @@ from email.message import Message
 from typing import Any
 
 from camera_counting.errors import RequestError
-from camera_counting.request import check_columns, rows_of_columns
+from camera_counting.scoring.rows import check_columns, rows_of_columns
 
 __all__ = ["FORMATS", "UnsupportedBody", "read_body"]
 

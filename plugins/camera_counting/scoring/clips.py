@@ -15,9 +15,9 @@ from camera_counting.picture_features import picture_features
 
 if TYPE_CHECKING:
     from camera_counting.counting import FrameCount, VideoCount
-    from camera_counting.deadline import Deadline
     from camera_counting.model import CountingModel
-    from camera_counting.request import RequestParams
+    from camera_counting.scoring.deadline import Deadline
+    from camera_counting.scoring.params import RequestParams
 
 __all__ = ["ClipWatch", "count_clip"]
 
