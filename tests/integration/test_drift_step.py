@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from camera_counting.prediction_log import PredictionLog
-from camera_counting.prediction_record import Prediction
+from camera_counting.prediction_log import Prediction, PredictionLog
 from pipelines.drift.mail import MailboxFolder
 from pipelines.drift_report import DriftSettings, run
 

@@ -89,7 +89,7 @@ def _codecs(problems: list[str]) -> str:
 
 def _log_folder(problems: list[str]) -> None:
     from camera_counting.prediction_log import ENVIRONMENT
-    from camera_counting.spool import spool_folder
+    from camera_counting.prediction_log.place import spool_folder
 
     uri = os.environ.get(ENVIRONMENT)
     if not uri:

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera_counting.prediction_log import Prediction, PredictionLog, active_log, read_predictions
-from camera_counting.prediction_record import camera_folder
+from camera_counting.prediction_log.record import camera_folder
 from tests.small_s3 import small_s3
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -335,7 +335,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_fails_nothing(
 
 
 def test_a_full_disk_leaves_no_half_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from camera_counting import spool
+    from camera_counting.prediction_log import spool
 
     log = PredictionLog(str(tmp_path))
     log.append([Prediction.now(total=1)])

@@ -1,14 +1,4 @@
-"""The prediction log: what was counted where and how surely, without a single picture.
-
-    <root>/                                    CAMERA_COUNTING_PREDICTION_LOG: a folder or s3://bucket/prefix
-    ├── date=2026-01-31/camera_id=gate-7/part-….parquet
-    └── _spool/….jsonl                         what is not yet in Parquet (for s3: in CAMERA_COUNTING_SPOOL)
-
-Every answer is first appended to a local spool, so `kill -9` loses nothing that was answered, and no answer waits
-for Parquet or a network. A thread packs the spool into Parquet when it is large or old enough; at exit; and a new
-process packs what a dead one left. A row may then stand in both for a moment: it is told by its id, never twice.
-Any number of processes may write to one root.
-"""
+"""The prediction log as its users see it: one to append to, and one call that reads."""
 
 from __future__ import annotations
 
@@ -20,13 +10,13 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from camera_counting.errors import PredictionLogError
-from camera_counting.prediction_record import Prediction
-from camera_counting.spool import Spool
+from camera_counting.prediction_log.record import Prediction
+from camera_counting.prediction_log.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ENVIRONMENT", "Prediction", "PredictionLog", "active_log", "read_predictions"]
+__all__ = ["ENVIRONMENT", "PredictionLog", "active_log", "read_predictions"]
 
 _logger = logging.getLogger(__name__)
 
@@ -134,7 +124,7 @@ class PredictionLog:
 
     def _opened(self) -> Spool:
         # now, for at the process's end, when the last rows are packed, pandas can no longer be imported
-        from camera_counting.prediction_store import write_rows
+        from camera_counting.prediction_log.store import write_rows
 
         with self._opening:
             if self._spool is None:
@@ -183,7 +173,7 @@ def read_predictions(
     PredictionLogError
         Where the log cannot be read; a log that does not exist yet is empty.
     """
-    from camera_counting.prediction_store import read_rows
+    from camera_counting.prediction_log.store import read_rows
 
     return read_rows(uri, _moment(since), _moment(until), None if cameras is None else list(cameras))
 

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from camera_counting.errors import PredictionLogError
-from camera_counting.prediction_record import CAMERA_KEY, COLUMNS, NO_CAMERA, camera_folder
-from camera_counting.spool import local_root, spool_folder, spooled_rows
+from camera_counting.prediction_log.place import local_root, spool_folder
+from camera_counting.prediction_log.record import CAMERA_KEY, COLUMNS, NO_CAMERA, camera_folder
+from camera_counting.prediction_log.spool import spooled_rows
 
 __all__ = ["read_rows", "write_rows"]
 

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -26,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from camera_counting.errors import PredictionLogError
-from camera_counting.prediction_record import Prediction
+from camera_counting.prediction_log.place import spool_folder
+from camera_counting.prediction_log.record import Prediction
 
-__all__ = ["Spool", "local_root", "spool_folder", "spooled_rows"]
+__all__ = ["Spool", "spooled_rows"]
 
 # (log, rows, name of the part) -> how many of the rows are none
 Write = Callable[[str, list[dict[str, Any]], str], int]
@@ -38,24 +38,6 @@ _logger = logging.getLogger(__name__)
 # More than this waits only where the log itself cannot be written, or nobody packs it.
 _MAX_BYTES = 256 << 20
 _RETRY_SECONDS = 60.0
-
-
-def local_root(uri: str) -> Path | None:
-    """The folder that a URI names; None for one of a remote store."""
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if "://" in uri else Path(uri)
-
-
-def spool_folder(uri: str) -> Path:
-    """Where the spool of this log lies: in the log itself, or, for a remote one, in a local folder."""
-    root = local_root(uri)
-    if root is not None:
-        return root / "_spool"
-    home = os.environ.get("CAMERA_COUNTING_SPOOL") or os.path.join(  # noqa: PTH118
-        os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "camera-counting", "spool"
-    )
-    return Path(home) / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 class Spool:
