@@ -101,6 +101,15 @@ def test_a_value_that_stands_in_every_row_does_not_fill_the_memory(client: Any) 
         assert peak < 300 << 20
 
 
+def test_a_table_that_owns_to_its_size_is_refused_before_a_page_is_unpacked(client: Any) -> None:
+    body = bytearray(parquet(pa.table({"image": pa.array([bytes(300 << 20)])}), compression="zstd"))
+    assert len(body) < 1_000_000
+    body[len(body) // 2 : len(body) // 2 + 64] = b"?" * 64  # a page that cannot be unpacked
+    answer = client.post("/invocations", content=bytes(body), headers={"content-type": PARQUET})
+    assert answer.status_code == 400
+    assert "unpacks to far more" in answer.json()["message"]
+
+
 @pytest.mark.parametrize(
     "column",
     [

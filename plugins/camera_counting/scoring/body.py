@@ -193,15 +193,23 @@ def _parquet_rows(file: Any, names: list[str], size: int) -> Iterator[dict[str, 
                 f"the column {name!r}: expected text, bytes, numbers or times; got {str(kind)[:40]}"
             )
     room = min(_MAX_UNPACKED, max(_UNPACKED_ALWAYS, 2 * size))
+    # its own word first, before a page is unpacked
+    told = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+    if told > room:
+        raise _too_much(size)
     for batch in file.iter_batches(batch_size=1, columns=names):
         for row in batch.to_pylist():
             room -= sum(len(cell) for cell in row.values() if isinstance(cell, (bytes, str)))
             if room < 0:
-                raise RequestError(
-                    f"the Parquet table has {size} bytes and unpacks to far more; send pictures and clips as they "
-                    "are, or the table in parts"
-                )
+                raise _too_much(size)
             yield row
+
+
+def _too_much(size: int) -> RequestError:
+    return RequestError(
+        f"the Parquet table has {size} bytes and unpacks to far more; send pictures and clips as they are, or the "
+        "table in parts"
+    )
 
 
 def _check_length(rows: int) -> None:
