@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +17,57 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from camera_counting import jpeg
 from camera_counting.errors import PictureError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["FORMATS", "Picture", "decode_picture", "max_pixels", "read_picture"]
+__all__ = ["FORMATS", "SUFFIXES", "Picture", "decode_picture", "max_pixels", "picture_format", "read_picture"]
 
 Picture = npt.NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
+_SIGNATURES = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("WEBP", rb"RIFF....WEBP"),
+    ("BMP", rb"BM"),
+    ("TIFF", rb"II[*+]\0|MM\0[*+]"),
+    ("HEIC or AVIF", rb"....ftyp(heic|heix|mif1|avif)"),
+)
 _MAX_PIXELS = 64_000_000
 _BACKGROUND = 114  # what detectors take for "nothing here"
 
 
 def max_pixels() -> int:
-    """The most pixels a picture may have: CAMERA_COUNTING_MAX_PIXELS, else 64 million."""
-    wanted = os.environ.get("CAMERA_COUNTING_MAX_PIXELS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else _MAX_PIXELS
+    """The most pixels a picture, or a frame of a clip, may have: CAMERA_COUNTING_MAX_PIXELS, else 64 million.
+
+    Raises
+    ------
+    PictureError
+        Where the variable holds no number.
+    """
+    wanted = os.environ.get("CAMERA_COUNTING_MAX_PIXELS", "").strip()
+    if not wanted:
+        return _MAX_PIXELS
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", wanted, re.ASCII):
+        raise PictureError(
+            f"CAMERA_COUNTING_MAX_PIXELS: expected a whole number above 0, as {_MAX_PIXELS}; got {wanted[:40]!r}"
+        )
+    return int(wanted)
+
+
+def picture_format(head: bytes) -> str | None:
+    """What kind of still picture begins with these bytes (16 are enough), read here or not; None for all else.
+
+    Examples
+    --------
+    >>> picture_format(b"II*\\0" + bytes(12))
+    'TIFF'
+    """
+    return next((name for name, start in _SIGNATURES if re.match(start, head, re.DOTALL)), None)
 
 
 def read_picture(source: str | Path | bytes | bytearray | memoryview | Picture | PillowImage) -> Picture:
@@ -78,10 +112,7 @@ def read_picture(source: str | Path | bytes | bytearray | memoryview | Picture |
 
     if isinstance(source, Image.Image):
         _check_size(*source.size)
-        try:
-            return _from_pillow(source)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise PictureError(f"the picture is cut off or damaged ({error})") from None
+        return _from_pillow(source)
     raise PictureError(
         f"expected a picture as path, bytes, Pillow picture or uint8 array; got {type(source).__name__}"
     )
@@ -95,61 +126,75 @@ def decode_picture(data: bytes) -> Picture:
     PictureError
         Where the bytes are of another format, cut off or damaged, hold several frames, or too many pixels.
     """
-    from PIL import Image, UnidentifiedImageError
-
     if not data:
         raise PictureError("the picture is empty: 0 bytes")
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures; here they are refused, at a limit of our own
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(*picture.size)
-        if picture.format == "JPEG" and picture.mode in {"RGB", "L"}:
-            return _decode_jpeg(data)
-        if getattr(picture, "n_frames", 1) > 1:
-            raise PictureError(f"the picture moves: {picture.n_frames} frames; send it as a clip")  # type: ignore[attr-defined]
-        return _from_pillow(picture)
-    except (UnidentifiedImageError, ImportError):
-        # ImportError: a library in the same process (Ultralytics, for one) may have put its own opener before
-        # Pillow's, which then asks for a plugin that is not there.
+    picture = _open(data)
+    if picture is None:
         raise PictureError(
             f"expected a JPEG, PNG or WebP picture; got {len(data)} bytes of something else or a damaged header"
-        ) from None
-    except Image.DecompressionBombError:
-        raise PictureError(f"the picture has more than the {max_pixels()} pixels that are allowed") from None
-    except PictureError:
+        )
+    _check_size(*picture.size)
+    if picture.format == "JPEG":
+        return _decode_jpeg(data, picture)
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise PictureError(f"the picture moves: {frames} frames; send it as a clip")
+    return _from_pillow(picture)
+
+
+def _open(data: bytes) -> PillowImage | None:
+    """The header, read by Pillow's reader of this very format; None where it cannot be read.
+
+    `PIL.Image.open` is passed by: it has a limit of its own on pixels, it takes the photographs of many telephones
+    (MPO: a JPEG with previews behind it) for moving pictures, and other libraries in the process alter it.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    readers: dict[str, Callable[[io.BytesIO], PillowImage]] = {
+        "JPEG": JpegImageFile,
+        "PNG": PngImageFile,
+        "WEBP": WebPImageFile,
+    }
+    reader = readers.get(picture_format(data[:16]) or "")
+    try:
+        return None if reader is None else reader(io.BytesIO(data))
+    except MemoryError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, OverflowError) as error:
-        # Pillow's decoders raise all of these on damaged files
-        raise PictureError(f"the picture is cut off or damaged ({type(error).__name__})") from None
+    except Exception:  # noqa: BLE001 - Pillow's readers raise whatever a damaged header leads them to
+        return None
 
 
-def _decode_jpeg(data: bytes) -> Picture:
-    # OpenCV decodes in half of Pillow's time, but some versions fill what is missing with grey and say nothing.
-    if not _jpeg_is_whole(data):
-        raise PictureError("the JPEG picture is cut off: it has no end marker")
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+def _decode_jpeg(data: bytes, picture: PillowImage) -> Picture:
+    doubtful = jpeg.check_markers(data)
+    if doubtful:
+        jpeg.check_scans(data)
+    if picture.mode not in {"RGB", "L"}:
+        return _from_pillow(picture)
+    # OpenCV decodes in less time than Pillow, and to the same pixels
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        decoded = None
     if decoded is None:
         raise PictureError("the JPEG picture is cut off or damaged")
-    return np.asarray(decoded, np.uint8)
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Whether the end marker stands after the start of the scan; one in an embedded thumbnail stands before it."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", at) != -1
-        if marker == 0xFF or 0xD0 <= marker <= 0xD8 or marker == 0x01:
-            at += 1 if marker == 0xFF else 2
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+    rgb = np.asarray(decoded, np.uint8)
+    if not doubtful and jpeg.ends_in_grey(rgb):
+        jpeg.check_scans(data)
+    return rgb
 
 
 def _from_pillow(picture: PillowImage) -> Picture:
+    try:
+        return _converted(picture)
+    except (MemoryError, PictureError):
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever damaged data leads them to
+        raise PictureError(f"the picture is cut off or damaged ({type(error).__name__})") from None
+
+
+def _converted(picture: PillowImage) -> Picture:
     from PIL import Image, ImageOps
 
     picture.load()

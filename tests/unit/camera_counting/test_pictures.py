@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
 
 from camera_counting.errors import PictureError
 from camera_counting.pictures import decode_picture, read_picture
@@ -115,6 +117,118 @@ def test_a_thumbnails_end_does_not_make_a_cut_jpeg_whole() -> None:
         decode_picture(data[:-200])
 
 
+def photograph(width: int = 640, height: int = 480) -> Image.Image:
+    """Soft and sharp things of all sizes, so that its JPEG looks to a decoder as that of a camera does."""
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+    image.paste((20, 20, 20), (width // 5, height // 3, width // 2, height // 2))
+    return image.filter(ImageFilter.GaussianBlur(1))
+
+
+JPEGS: dict[str, tuple[str, dict[str, object]]] = {
+    "baseline": ("RGB", {}),
+    "grey": ("L", {}),
+    "cmyk": ("CMYK", {}),
+    "optimised": ("RGB", {"optimize": True}),
+    "fine": ("RGB", {"quality": 95, "subsampling": 0}),
+    "restarts": ("RGB", {"restart_marker_rows": 1}),
+    "progressive": ("RGB", {"progressive": True}),
+}
+
+
+def a_jpeg(kind: str) -> tuple[bytes, int]:
+    """A JPEG of this kind, and where the data of its (first) scan begins."""
+    mode, options = JPEGS[kind]
+    data = encoded(photograph().convert(mode), "JPEG", **options)
+    at = data.index(b"\xff\xda")
+    return data, at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.8])
+def test_a_jpeg_whose_middle_is_missing_is_refused(kind: str, at: float) -> None:
+    data, start = a_jpeg(kind)
+    assert decode_picture(data).shape == (480, 640, 3)
+    cut = start + int((len(data) - start) * at)
+    with pytest.raises(PictureError, match="damaged"):
+        decode_picture(data[:cut] + b"\xff\xd9")
+    with pytest.raises(PictureError, match="marker FFD8 stands in the middle of its data"):
+        decode_picture(data[:cut] + data)
+    with pytest.raises(PictureError, match="damaged"):
+        decode_picture(data[:cut] + data[cut + 2000 :])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JPEGS if kind != "progressive"])
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.8])
+def test_a_jpeg_with_zeros_in_its_data_is_refused(kind: str, at: float) -> None:
+    data, start = a_jpeg(kind)
+    hole = start + int((len(data) - start) * at)
+    with pytest.raises(PictureError, match="damaged"):
+        decode_picture(data[:hole] + bytes(3000) + data[hole + 3000 :])
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (128, 128, 128), (255, 255, 255)])
+@pytest.mark.parametrize("size", [(1, 1), (9, 7), (1280, 720)])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_flat_jpeg_is_no_damaged_one(colour: tuple[int, int, int], size: tuple[int, int], kind: str) -> None:
+    mode, options = JPEGS[kind]
+    picture = decode_picture(encoded(Image.new("RGB", size, colour).convert(mode), "JPEG", **options))
+    np.testing.assert_allclose(picture, np.broadcast_to(colour, (size[1], size[0], 3)), atol=6)
+
+
+def test_what_a_camera_appends_is_not_looked_at() -> None:
+    data, _ = a_jpeg("baseline")
+    for trailer in (bytes(500), b"\xff" * 20, b"SEFH and more", data):
+        np.testing.assert_array_equal(decode_picture(data + trailer), decode_picture(data))
+
+
+def test_of_a_telephones_photograph_with_a_preview_the_first_picture_is_taken() -> None:
+    data = encoded(half_and_half(), "MPO", save_all=True, append_images=[half_and_half(16, 16)])
+    assert Image.open(io.BytesIO(data)).format == "MPO"
+    assert decode_picture(data).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_odd_exif_is_no_reason_for_a_traceback(kind: str) -> None:
+    data = encoded(half_and_half(), kind, exif=b"Exif\0\0MM\0*")
+    try:
+        assert decode_picture(data).shape == (48, 64, 3)
+    except PictureError:
+        assert kind != "JPEG"
+
+
+SEEDS = [
+    encoded(photograph(96, 64).convert(mode), kind, **options)
+    for kind, mode, options in (
+        *(("JPEG", mode, options) for mode, options in JPEGS.values()),
+        ("PNG", "RGB", {}),
+        ("PNG", "P", {}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True}),
+    )
+] + [encoded(half_and_half(), kind, exif=b"Exif\0\0MM\0*" + bytes(16)) for kind in ("JPEG", "PNG", "WEBP")]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    seed=st.sampled_from(SEEDS),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=6), st.integers(0, 40)), max_size=5),
+)
+def test_whatever_comes_is_a_picture_or_refused(seed: bytes, changes: list[tuple[float, bytes, int]]) -> None:
+    data = bytearray(seed)
+    for place, put, removed in changes:
+        at = int(place * len(data))
+        data[at : at + removed] = put
+    try:
+        picture = decode_picture(bytes(data))
+    except PictureError:
+        return
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert picture.shape[2] == 3
+
+
 def png_that_claims(width: int, height: int) -> bytes:
     """A tiny, valid PNG header for a gigantic picture."""
 
@@ -139,6 +253,20 @@ def test_an_image_bomb_is_refused_before_it_is_unpacked(width: int, height: int)
 def test_the_limit_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMERA_COUNTING_MAX_PIXELS", "1000")
     with pytest.raises(PictureError, match=r"64 x 48, more than the 1000 pixels"):
+        decode_picture(encoded(half_and_half(), "PNG"))
+
+
+def test_the_limit_may_be_above_pillows_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMERA_COUNTING_MAX_PIXELS", "400000000")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode_picture(encoded(half_and_half(), "PNG")).shape == (48, 64, 3)
+    assert decode_picture(encoded(half_and_half(), "JPEG")).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("value", ["64M", "²", "0", "-5", "1e6"])
+def test_a_limit_that_is_no_number_is_told(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMERA_COUNTING_MAX_PIXELS", value)
+    with pytest.raises(PictureError, match=rf"CAMERA_COUNTING_MAX_PIXELS: expected a whole number.*got '{value}'"):
         decode_picture(encoded(half_and_half(), "PNG"))
 
 
