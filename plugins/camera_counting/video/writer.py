@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camera_counting.errors import SourceError
+from camera_counting.whole_file import part_of, put_in_place
 
 __all__ = ["ClipWriter"]
 
@@ -23,8 +23,9 @@ _TICKS = 90_000
 class ClipWriter:
     """Writes RGB frames with their own times into an mp4.
 
-    The file appears under its name when it is complete, never half written. H.264 where this build of FFmpeg has
-    it, else MPEG-4; yuv420p with even sides and the index in front, so that browsers play it while it loads.
+    The file appears under its name when it is complete, never half written; a link is followed. H.264 where this
+    build of FFmpeg has it, else MPEG-4; yuv420p with even sides and the index in front, so that browsers play it
+    while it loads.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class ClipWriter:
 
     def __init__(self, path: str | Path, fps: float, *, quality: int = 23) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._part: Path | None = None
         self._fps = Fraction(fps).limit_denominator(1001)
         self._quality = quality
         self._container: Any = None
@@ -67,16 +68,22 @@ class ClipWriter:
         if self._container is None:
             return
         self._mux(None)
-        self._container.close()
-        self._container = None
-        self._part.replace(self.path)
+        try:
+            self._container.close()
+            self._container = None
+            if self._part is not None:
+                put_in_place(self._part, self.path)
+        except (av.error.FFmpegError, OSError) as error:
+            self.discard()
+            raise SourceError(f"{self.path}: the clip cannot be written: {error}") from error
 
     def discard(self) -> None:
         """Throw away what was written so far."""
         if self._container is not None:
             self._container.close()
             self._container = None
-        self._part.unlink(missing_ok=True)
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -93,8 +100,11 @@ class ClipWriter:
         if not self.path.parent.is_dir():
             raise SourceError(f"{self.path}: the folder {self.path.parent} does not exist; create it first")
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        self._part = part_of(self.path)
         try:
-            self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
+            # "file:", because FFmpeg takes what stands before a colon in a name for a protocol
+            options = {"movflags": "+faststart"}
+            self._container = av.open(f"file:{self._part}", "w", format="mp4", options=options)
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(f"{self.path}: the clip cannot be written: {error}") from error
         options = {"crf": str(self._quality), "preset": "veryfast"} if codec == "libx264" else {}
