@@ -138,7 +138,7 @@ def decode_picture(data: bytes) -> Picture:
         return _decode_jpeg(data, picture)
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
-        raise PictureError(f"the picture moves: {frames} frames; send it as a clip")
+        raise PictureError(f"the picture moves: {frames} frames; send it as a clip (mp4)")
     return _from_pillow(picture)
 
 

@@ -5,12 +5,11 @@
 
 from camera_counting.video.base import Frame, VideoSource
 from camera_counting.video.file import VideoFile
-from camera_counting.video.folder import PICTURES, PictureFolder, natural_order
+from camera_counting.video.folder import PictureFolder, natural_order
 from camera_counting.video.open import open_source
 from camera_counting.video.writer import ClipWriter
 
 __all__ = [
-    "PICTURES",
     "ClipWriter",
     "Frame",
     "PictureFolder",

@@ -11,7 +11,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Frame", "VideoSource"]
+__all__ = ["ONE_FRAME", "Frame", "VideoSource"]
+
+ONE_FRAME = "there is only one frame, in which nothing can move; count it as a picture"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

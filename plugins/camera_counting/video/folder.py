@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from camera_counting.errors import PictureError, SourceError
-from camera_counting.pictures import read_picture
-from camera_counting.video.base import Frame, VideoSource
+from camera_counting.pictures import SUFFIXES, Picture, read_picture
+from camera_counting.video.base import ONE_FRAME, Frame, VideoSource
 
-__all__ = ["PICTURES", "PictureFolder", "natural_order"]
-
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+__all__ = ["PictureFolder", "natural_order"]
 
 
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
@@ -24,7 +22,7 @@ def natural_order(path: Path) -> list[tuple[int, int, str]]:
     'F1.jpg'
     """
     parts = re.split(r"(\d+)", path.name.lower())
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 class PictureFolder(VideoSource):
@@ -42,7 +40,7 @@ class PictureFolder(VideoSource):
     Raises
     ------
     SourceError
-        Where there is no picture.
+        Where there is no picture, or the folder cannot be read.
     """
 
     def __init__(self, path: str | Path, fps: float = 1.0) -> None:
@@ -51,26 +49,24 @@ class PictureFolder(VideoSource):
         if not fps > 0:
             raise SourceError(f"{path}: expected a frame rate above 0, got {fps:g}")
         self.name = str(path)
-        if path.is_dir():
-            self.files = sorted((f for f in path.iterdir() if f.suffix.lower() in PICTURES), key=natural_order)
-            if not self.files:
-                raise SourceError(
-                    f"{path}: expected pictures ({', '.join(sorted(PICTURES))}), found none in this folder"
-                )
-        elif path.is_file():
-            self.files = [path]
-        else:
-            raise SourceError(f"{path}: expected a picture or a folder of pictures, found none; check the path")
+        try:
+            self.files = _pictures_at(path)
+        except SourceError:
+            raise
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no usable path"
+            raise SourceError(f"{str(path)[:200]}: the folder cannot be read: {reason}") from error
         self.fps = self._rate = fps
         self.frame_count = len(self.files)
-        self._first = self._first_sound()
-        self.height, self.width = self._first.image.shape[:2]
+        self._first, image = self._first_sound()
+        self._image: Picture | None = image
+        self.height, self.width = image.shape[:2]
         self._closed = False
 
-    def _first_sound(self) -> Frame:
-        for place, file in enumerate(self.files):
+    def _first_sound(self) -> tuple[Path, Picture]:
+        for file in self.files:
             try:
-                return Frame(0, place / self._rate, read_picture(file), file.name)
+                return file, read_picture(file)
             except PictureError as error:
                 reason = error
         raise SourceError(f"{self.name}: not one of {len(self.files)} picture(s) can be read; the last: {reason}")
@@ -81,13 +77,34 @@ class PictureFolder(VideoSource):
             if self._closed:
                 return
             try:
-                image = read_picture(file)
+                image = self._read(file)
             except PictureError as error:
                 self.problems.append(str(error))
                 continue
             yield Frame(index, place / self._rate, image, file.name)
             index += 1
+        if len(self.files) == 1:
+            self.problems.append(f"{self.name}: {ONE_FRAME}")
+
+    def _read(self, file: Path) -> Picture:
+        # the first one was decoded for its size; it is not kept longer than until it is asked for
+        if file == self._first and self._image is not None:
+            image, self._image = self._image, None
+            return image
+        return read_picture(file)
 
     def close(self) -> None:
         """End an iteration that is under way."""
         self._closed = True
+
+
+def _pictures_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted((f for f in path.iterdir() if f.suffix.lower() in SUFFIXES), key=natural_order)
+        if not files:
+            known = ", ".join(sorted(SUFFIXES))
+            raise SourceError(f"{path}: expected pictures ({known}), found none in this folder")
+        return files
+    if path.is_file():
+        return [path]
+    raise SourceError(f"{path}: expected a picture or a folder of pictures, found none; check the path")

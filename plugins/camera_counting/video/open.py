@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from camera_counting.errors import SourceError
+from camera_counting.pictures import FORMATS, SUFFIXES, picture_format
 from camera_counting.video.base import VideoSource
-from camera_counting.video.file import VideoFile
-from camera_counting.video.folder import PICTURES, PictureFolder
+from camera_counting.video.file import VideoFile, first_bytes
+from camera_counting.video.folder import PictureFolder
 
 __all__ = ["open_source"]
 
@@ -36,6 +38,12 @@ def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -
             f"expected a file or a folder, got an address ({scheme}://): live cameras cannot be opened yet"
         )
     path = Path(source)
-    if path.is_dir() or path.suffix.lower() in PICTURES:
-        return PictureFolder(path, fps or 1.0)
-    return VideoFile(path)
+    return PictureFolder(path, fps or 1.0) if _holds_pictures(path) else VideoFile(path)
+
+
+def _holds_pictures(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder may not be read
+        return True
+    # a picture may have any name or none; JPEG after JPEG in one file is a clip
+    return suffix not in {".mjpg", ".mjpeg"} and picture_format(first_bytes(path)) in FORMATS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -227,6 +229,114 @@ def test_an_abandoned_clip_does_not_keep_the_process_alive(tmp_path):
     assert done.stdout.strip() == "0"
 
 
+@pytest.mark.parametrize("name", ["photo.jfif", "photo", "photo.mp4", "photo.JPG"])
+def test_a_picture_of_any_name_is_a_picture(tmp_path, name):
+    (tmp_path / name).write_bytes(cv2.imencode(".jpg", np.full((40, 50, 3), 90, np.uint8))[1].tobytes())
+    with open_source(tmp_path / name) as source:
+        assert isinstance(source, PictureFolder)
+        assert [frame.image.shape for frame in source] == [(40, 50, 3)]
+    assert "only one frame, in which nothing can move; count it as a picture" in source.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "reason"),
+    [
+        (".jpg", r"this is a picture \(JPEG\); count it as a picture"),
+        (".png", r"this is a picture \(PNG\); count it as a picture"),
+        (".webp", r"this is a picture \(WEBP\); count it as a picture"),
+        (".bmp", r"this is a picture \(BMP\); convert it to JPEG, PNG or WebP and count it as a picture"),
+        (".tiff", r"this is a picture \(TIFF\); convert it"),
+    ],
+)
+def test_a_picture_is_no_clip(tmp_path, suffix, reason):
+    (tmp_path / "x.mp4").write_bytes(cv2.imencode(suffix, np.full((40, 50, 3), 90, np.uint8))[1].tobytes())
+    with pytest.raises(SourceError, match=reason):
+        VideoFile(tmp_path / "x.mp4")
+
+
+def test_jpeg_after_jpeg_in_one_file_is_a_clip(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [cv2.imencode(".jpg", rng.integers(0, 255, (48, 64, 3), np.uint8))[1].tobytes() for _ in range(5)]
+    (tmp_path / "camera.mjpeg").write_bytes(b"".join(pictures))
+    with open_source(tmp_path / "camera.mjpeg") as source:
+        assert len(list(source)) == 5
+
+
+def test_a_clip_of_one_frame_says_that_nothing_can_move_in_it(tmp_path):
+    with open_source(write_clip(tmp_path / "one.mp4", frames=1)) as source:
+        assert len(list(source)) == 1
+    assert "only one frame" in source.problems[0]
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile {}", "#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1,\n{}\n"])
+def test_a_playlist_is_not_followed(tmp_path, text):
+    write_clip(tmp_path / "clip.mp4", frames=3)
+    (tmp_path / "list.mp4").write_text(text.format("clip.mp4"))
+    with pytest.raises(SourceError, match="looks like a playlist: count the clips that it names one by one"):
+        open_source(tmp_path / "list.mp4")
+
+
+def test_a_clip_of_too_many_pixels_is_refused_before_a_frame_is_unpacked(tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "clip.mp4", frames=3)
+    monkeypatch.setenv("CAMERA_COUNTING_MAX_PIXELS", "6000")
+    with pytest.raises(SourceError, match=r"frames are 96 x 64, more than the 6000 pixels"):
+        open_source(clip)
+
+
+def test_frames_that_grow_beyond_the_limit_on_the_way_are_refused(tmp_path, monkeypatch):
+    parts = [write_by_hand(tmp_path / f"{w}.ts", sizes=[(w, h)] * 8) for w, h in ((96, 64), (160, 96))]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    monkeypatch.setenv("CAMERA_COUNTING_MAX_PIXELS", "7000")
+    with open_source(joined) as source, pytest.raises(SourceError, match="frames are 160 x 96, more than"):
+        list(source)
+
+
+def test_a_clip_that_was_trimmed_without_encoding_it_anew_is_whole(tmp_path):
+    with av.open(str(tmp_path / "whole.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=10, options={"g": "10", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * i, np.uint8), format="rgb24")
+            for packet in stream.encode(frame):
+                out.mux(packet)
+        for packet in stream.encode(None):
+            out.mux(packet)
+    with av.open(str(tmp_path / "whole.mp4")) as read, av.open(str(tmp_path / "trimmed.mp4"), "w") as out:
+        stream = read.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        start = int(1.5 / stream.time_base)  # between two key frames: the five frames from 1.0 to 1.5 are hidden
+        read.seek(start, stream=stream)
+        for packet in read.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                packet.stream = copy
+                out.mux(packet)
+    with open_source(tmp_path / "trimmed.mp4") as source:
+        assert source.frame_count == 30
+        assert len(list(source)) == 25
+        assert source.problems == []
+
+
+def test_names_that_look_like_addresses_or_numbers_are_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_clip("12:30:00.mp4", frames=3)
+    with open_source("12:30:00.mp4") as source:
+        assert len(list(source)) == 3
+    (tmp_path / "pictures").mkdir()
+    for name in ("10.jpg", "²1.jpg", "٣.jpg", "9.jpg"):
+        data = cv2.imencode(".jpg", np.full((40, 50, 3), 90, np.uint8))[1].tobytes()
+        (tmp_path / "pictures" / name).write_bytes(data)
+    with open_source("pictures") as source:
+        assert [frame.name for frame in source] == ["٣.jpg", "9.jpg", "10.jpg", "²1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".mp4", "a" * 300 + ".jpg", "a" * 300])
+def test_a_path_that_the_system_refuses_is_told_in_a_sentence(name):
+    with pytest.raises(SourceError, match="cannot be read"):
+        open_source(name)
+
+
 @pytest.mark.parametrize("size", [(97, 65), (2, 2), (640, 360)])
 def test_written_clips_play_in_a_browser(tmp_path, size):
     path = write_clip(tmp_path / "out.mp4", frames=5, size=size)
@@ -238,6 +348,21 @@ def test_written_clips_play_in_a_browser(tmp_path, size):
         assert len(list(container.decode(stream))) == 5
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_a_link_is_written_through_and_a_device_stays_one(tmp_path):
+    write_clip(tmp_path / "old.mp4", frames=2)
+    (tmp_path / "link.mp4").symlink_to("old.mp4")
+    write_clip(tmp_path / "link.mp4", frames=7)
+    assert (tmp_path / "link.mp4").is_symlink()
+    with open_source(tmp_path / "old.mp4") as source:
+        assert source.frame_count == 7
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit((tmp_path / "pipe.mp4").read_bytes)
+        write_clip(tmp_path / "pipe.mp4", frames=2)
+        assert b"ftyp" in read.result(timeout=20)[:32]
+    assert (tmp_path / "pipe.mp4").is_fifo()
 
 
 def test_a_clip_appears_whole_or_not_at_all(tmp_path):
