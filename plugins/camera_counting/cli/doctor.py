@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import re
@@ -23,7 +22,7 @@ _PACKAGES = (
     "pyarrow",
     "pandas",
 )
-_RUNTIMES = ("openvino", "onnxruntime")
+_RUNTIMES = ("openvino", "onnxruntime")  # also where one is not installed
 _ENVIRONMENT = (
     "MLFLOW_TRACKING_URI",
     "CAMERA_COUNTING_PREDICTION_LOG",
@@ -42,14 +41,14 @@ def doctor() -> None:
 
     Exit code 0 where it can, 1 where something that counting needs is missing.
     """
-    from camera_counting.detectors import available_cores
+    from camera_counting.detectors import available_cores, installed_runtimes
 
     problems: list[str] = []
     _line("python", f"{platform.python_version()} on {platform.platform()}")
     _line("cores", f"{available_cores()} of {os.cpu_count()} may be used")
     for name in _PACKAGES:
         _line(name, _version(name))
-    runtimes = [name for name in _RUNTIMES if importlib.util.find_spec(name)]
+    runtimes = installed_runtimes()
     for name in _RUNTIMES:
         _line(name, _version(name) if name in runtimes else "not installed")
     if not runtimes:
