@@ -7,6 +7,7 @@ Each subcommand lives in a module of its own that is imported when the subcomman
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import click
@@ -14,6 +15,10 @@ import click
 from camera_counting.errors import CountingError
 
 __all__ = ["main"]
+
+# Nothing is sent to anybody, unless the user says otherwise: MLflow and others read these when they are imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # name -> (module, function, one line for the help). One more command is one more line.
 _COMMANDS = {
@@ -47,6 +52,11 @@ class _Commands(click.Group):
             return super().invoke(context)
         except CountingError as error:
             raise _OneSentence(str(error)) from error
+        except BrokenPipeError:
+            raise  # whoever read the output has gone; click ends the program
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            raise _OneSentence(reason) from error
         except Exception as error:
             # mlflow is not imported for its exception's sake: where it was never imported, it raised nothing
             if type(error).__module__.startswith("mlflow."):
@@ -61,4 +71,4 @@ class _OneSentence(click.ClickException):
 @click.command(cls=_Commands)
 @click.version_option(package_name="mlflow-camera-counting", prog_name="camera-counting")
 def main() -> None:
-    """Count people and vehicles on pictures, clips and live cameras."""
+    """Count people and vehicles on pictures and clips."""
