@@ -17,12 +17,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from camera_counting.cli.output import check_writable, write_json
 from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
 from camera_counting.video import ClipWriter, PictureFolder, VideoSource, open_source
+from camera_counting.whole_file import is_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +39,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.option(
     "--model", "model_uri", required=True, metavar="URI", help="Model: a folder or any MLflow model URI."
 )
@@ -51,9 +53,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.FloatRange(0, min_open=True),
     help="Take a folder's pictures for the frames of a clip with this rate.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar, no table.")
+@click.option("--quiet", is_flag=True, help="No progress bar, no table; warnings only.")
 def count(
-    source: Path,
+    source: str,
     model_uri: str,
     scene_file: Path | None,
     json_file: Path | None,
@@ -69,11 +71,15 @@ def count(
     draw` shows it.
     """
     console = Console(stderr=True, quiet=quiet)
-    check_writable(json_file)
-    check_writable(video_file)
+    check_writable(json_file, Path(source), scene_file, video_file)
+    check_writable(video_file, Path(source), scene_file)
+    if video_file is not None and video_file.suffix.lower() != ".mp4" and not is_device(video_file):
+        raise click.UsageError(f"--video {video_file}: expected the name of a file that ends in .mp4")
     scene = None if scene_file is None else Scene.load(scene_file)
     opened = open_source(source, fps=fps)
     with opened:
+        if fps is not None and not Path(source).is_dir():
+            raise click.UsageError(f"--fps is the rate of a folder of pictures; {source} is none")
         single = isinstance(opened, PictureFolder) and fps is None
         if single and video_file is not None:
             raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
@@ -85,10 +91,13 @@ def count(
             told = _count_pictures(model, opened, console, **settings)
         else:
             told = _count_clip(model, opened, video_file, console, **settings)
+    # before anything is shown: what was counted for hours must not depend on a terminal
     if json_file is not None:
         write_json(json_file, told)
+    show = _show_pictures if "pictures" in told else _show_clip
+    show(told, console)
     for warning in told.get("warnings", []):
-        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
     if video_file is not None:
         console.print(f"annotated clip: {video_file}", markup=False, highlight=False)
 
@@ -117,9 +126,7 @@ def _count_clip(
 
         result = model.count_video(source, on_frame=on_frame, **settings)
         progress.update(task, total=result.frames)
-    told = result.to_dict()
-    _show_clip(told, console)
-    return told
+    return result.to_dict()
 
 
 def _count_pictures(
@@ -160,7 +167,6 @@ def _count_pictures(
     told: dict[str, Any] = {"source": folder.name, "pictures": pictures}
     if warnings:
         told["warnings"] = warnings
-    _show_pictures(told, console)
     return told
 
 
@@ -176,6 +182,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
+# Names are `Text`: the square brackets in them are no markup of Rich's.
 def _show_clip(told: dict[str, Any], console: Console) -> None:
     rate = f", {told['fps']:g} frames per second" if told["fps"] else ""
     title = f"{Path(told['source']).name}: {told['frames']} frames, {told['seconds']:.1f} s{rate}"
@@ -185,9 +192,9 @@ def _show_clip(told: dict[str, Any], console: Console) -> None:
         table.add_column("in", justify="right")
         table.add_column("out", justify="right")
         for name, line in told["lines"].items():
-            table.add_row(name, "all", str(line["in"]), str(line["out"]), style="bold")
+            table.add_row(Text(name), "all", str(line["in"]), str(line["out"]), style="bold")
             for class_name, number in line["by_class"].items():
-                table.add_row("", class_name, str(number["in"]), str(number["out"]))
+                table.add_row("", Text(class_name), str(number["in"]), str(number["out"]))
         console.print(table)
     if told["zones"]:
         table = Table("zone")
@@ -195,7 +202,7 @@ def _show_clip(told: dict[str, Any], console: Console) -> None:
             table.add_column(heading, justify="right")
         for name, zone in told["zones"].items():
             stay = [_seconds(zone["dwell_seconds"][key]) for key in ("mean", "p50", "p95", "max")]
-            table.add_row(name, str(zone["entered"]), str(zone["peak"]), f"{zone['mean']:.2f}", *stay)
+            table.add_row(Text(name), str(zone["entered"]), str(zone["peak"]), f"{zone['mean']:.2f}", *stay)
         console.print(table)
     seen = ", ".join(f"{number} {name}" for name, number in told["classes"].items()) or "nothing"
     console.print(f"objects seen: {seen}", markup=False, highlight=False)
@@ -205,11 +212,11 @@ def _show_pictures(told: dict[str, Any], console: Console) -> None:
     classes = sorted({name for picture in told["pictures"] for name, n in picture["counts"].items() if n})
     table = Table("picture")
     for name in classes:
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     table.add_column("all", justify="right")
     for picture in told["pictures"][:50]:
         numbers = [str(picture["counts"].get(name, 0)) for name in classes]
-        table.add_row(picture["file"], *numbers, str(picture["total"]))
+        table.add_row(Text(picture["file"]), *numbers, str(picture["total"]))
     if len(told["pictures"]) > 50:
         table.add_row(f"... and {len(told['pictures']) - 50} more (--json has all)", *[""] * len(classes), "")
     if len(told["pictures"]) > 1:

@@ -70,8 +70,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON; the path "-" is the standard output."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    # a file's name need not be UTF-8; what is not is escaped as JSON escapes it
+    data = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
     if str(path) == "-":
-        click.echo(text, nl=False)
+        click.echo(data, nl=False)
     else:
-        write_whole(path, text.encode())
+        write_whole(path, data)

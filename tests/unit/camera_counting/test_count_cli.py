@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -155,12 +157,29 @@ def test_a_truncated_clip_is_counted_with_a_warning(call, clip, tmp_path):
         (["clip.mp4", "--classes", "lorry"], "does not know 'lorry'"),
         (["clip.mp4", "--confidence", "7"], "0<=x<=1"),
         (["pictures", "--video", "o.mp4"], "--video needs a clip"),
+        (["clip.mp4", "--video", "-"], "expected the name of a file that ends in .mp4"),
+        (["clip.mp4", "--video", "o.avi"], "expected the name of a file that ends in .mp4"),
+        (["clip.mp4", "--fps", "5"], "--fps is the rate of a folder of pictures; clip.mp4 is none"),
+        (["pictures/3.png", "--fps", "5"], "--fps is the rate of a folder of pictures"),
+        (["rtsp://user:secret@cam/1"], "got an address (rtsp://): live cameras cannot be opened yet"),
+        (["a" * 300], "cannot be read: File name too long"),
+        (["clip.mp4", "--json", "a" * 300 + ".json"], "File name too long"),
+        (["clip.mp4", "--video", "clip.mp4"], "clip.mp4: this would replace what the command reads"),
+        (["clip.mp4", "--json", "clip.mp4"], "clip.mp4: this would replace what the command reads"),
+        (["clip.mp4", "--video", "link.mp4"], "link.mp4: this would replace what the command reads"),
+        (["clip.mp4", "--scene", "scene.yaml", "--json", "./scene.yaml"], "this would replace what the command"),
+        (["clip.mp4", "--video", "o.mp4", "--json", "o.mp4"], "this would replace what the command"),
+        (["pictures", "--json", "pictures/3.png"], "this would replace what the command reads"),
     ],
 )
 def test_what_a_user_can_put_right_is_told_in_a_sentence(call, clip, folder, arguments, reason, tmp_path):
+    (tmp_path / "link.mp4").symlink_to("clip.mp4")
+    before = clip.read_bytes(), (tmp_path / "scene.yaml").read_bytes(), (folder / "3.png").read_bytes()
     done = call("count", *arguments, "--model", "m")
     assert done.exit_code == 2
     assert reason in done.output
+    assert "secret" not in done.output
+    assert (clip.read_bytes(), (tmp_path / "scene.yaml").read_bytes(), (folder / "3.png").read_bytes()) == before
     assert "Traceback" not in done.output
     assert not list(tmp_path.glob("o.*"))
 
@@ -183,6 +202,81 @@ def test_draw_makes_a_picture_of_the_scene(call, clip, tmp_path, name):
     assert drawn.shape == (120, 160, 3)
     assert drawn[58:63, 20].max() > 150
     assert "1 line(s), 1 zone(s) on 160x120" in done.output
+
+
+def test_draw_does_not_replace_what_it_draws_on(call, folder, tmp_path):
+    frame = tmp_path / "scene.png"
+    frame.write_bytes((folder / "3.png").read_bytes())
+    done = call("draw", "scene.yaml", "scene.png")
+    assert done.exit_code == 2
+    assert "scene.png: this would replace what the command reads; give the output another name" in done.output
+    assert frame.read_bytes() == (folder / "3.png").read_bytes()
+    assert call("draw", "scene.yaml", "scene.png", "--out", "drawn.png").exit_code == 0
+
+
+def test_links_are_written_through_and_pipes_stay_pipes(call, clip, tmp_path):
+    (tmp_path / "kept.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("kept.json")
+    assert call("count", clip, "--model", "m", "--json", "link.json").exit_code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "kept.json").read_text())["frames"] == 30
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit((tmp_path / "pipe").read_bytes)
+        assert call("count", clip, "--model", "m", "--json", "pipe").exit_code == 0
+        assert json.loads(read.result(timeout=20))["frames"] == 30
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_names_in_square_brackets_are_shown_as_they_are(call, clip, folder, tmp_path):
+    (tmp_path / "odd.yaml").write_text(
+        'lines: [{name: "gate [north]", from: [0, 60], to: [160, 60]},\n'
+        '        {name: "x [/out]", from: [0, 9], to: [9, 9]}]\n'
+        'zones: [{name: "[b]low[/]", polygon: [[0, 70], [160, 70], [160, 120], [0, 120]]}]'
+    )
+    done = call("count", clip, "--model", "m", "--scene", "odd.yaml", "--json", "o.json")
+    assert done.exit_code == 0, done.output
+    for name in ("gate [north]", "x [/out]", "[b]low[/]"):
+        assert name in done.stderr
+    assert list(json.loads((tmp_path / "o.json").read_text())["lines"]) == ["gate [north]", "x [/out]"]
+    (folder / "4.png").rename(folder / "a [bold]b.png")
+    assert "a [bold]b.png" in call("count", folder, "--model", "m").stderr
+
+
+def test_a_name_that_is_not_utf8_is_counted(call, folder, tmp_path):
+    odd = Path(os.fsdecode(bytes(folder / "3") + b"\xff.png"))
+    (folder / "3.png").rename(odd)
+    assert call("count", odd, "--model", "m", "--json", "o.json").exit_code == 0
+    (told,) = json.loads((tmp_path / "o.json").read_text())["pictures"]
+    assert told["file"] == odd.name
+
+
+def test_warnings_are_told_also_where_nothing_else_is(call, clip):
+    clip.write_bytes(clip.read_bytes()[:-900])
+    done = call("count", clip, "--model", "m", "--quiet")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert done.stderr.startswith("warning: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_telemetry_is_sent_unless_the_user_says_so():
+    code = (
+        "import os, camera_counting.cli, mlflow; from mlflow.telemetry.utils import is_telemetry_disabled; "
+        "print(is_telemetry_disabled(), os.environ['DO_NOT_TRACK'])"
+    )
+    # without what turns it off by itself, CI and pytest
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=bare, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "True 1"
+    code = "import os, camera_counting.cli; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    bare["MLFLOW_DISABLE_TELEMETRY"] = "false"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=bare, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "false"
 
 
 def test_draw_refuses_what_it_cannot_write_or_read(call, clip, folder):
