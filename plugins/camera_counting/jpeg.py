@@ -29,6 +29,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 # FF 00 is a byte of the picture, FF D0 to FF D7 divide it, and FF FF fills
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ZEROS = bytes(32)
+_MOST_SCANS = 100  # each costs a decoder a walk over the whole picture, and a few bytes are enough for one
 _GREY = 128
 _MORE_ROWS = 32  # of pixels: two rows of blocks, because FFmpeg lets a few missing bytes pass
 
@@ -44,8 +45,8 @@ def check_markers(data: bytes) -> bool:
     Raises
     ------
     PictureError
-        Where there is no end marker, where something stands in the picture that belongs to another one, or where
-        its data was overwritten with zeros.
+        Where there is no end marker, where something stands in the picture that belongs to another one, where its
+        data was overwritten with zeros, or where it has absurdly many scans.
     """
     doubtful, sequential, scans = False, False, 0
     # the first symbol, whose code is all zeros, of each Huffman table; by default those of the standard's Annex K
@@ -62,6 +63,8 @@ def check_markers(data: bytes) -> bool:
                 start += 17 + sum(data[start + 1 : start + 17])
         elif marker == _SOS:
             scans += 1
+            if scans > _MOST_SCANS:
+                raise PictureError(f"the JPEG picture has more than {_MOST_SCANS} scans, as no camera writes it")
             if data.find(_ZEROS, end, stop) >= 0:
                 doubtful = True
                 tables = {0x10 | byte & 15 for byte in data[start + 2 : end : 2][: data[start]]}
@@ -79,16 +82,16 @@ def check_scans(data: bytes) -> None:
     PictureError
         Where its data ends early or cannot be decoded.
     """
-
     # what is said about the picture (EXIF, colour profiles, comments) may be odd without harm
-    parts, height = [b"\xff\xd8"], 0
+    parts, length, height = [b"\xff\xd8"], 2, 0
     for marker, start, end, stop in _segments(data):
         if 0xE0 <= marker <= 0xEF or marker == _COMMENT:
             continue
         rows, columns = (int.from_bytes(data[start + at : start + at + 2], "big") for at in (1, 3))
         if marker in _FRAMES and marker != _PROGRESSIVE and columns >= 256 and rows + _MORE_ROWS < 1 << 16:
-            height = sum(map(len, parts)) + 5
+            height = length + 5
         parts.append(bytes((0xFF, marker)) + data[start - 2 : max(end, stop)])
+        length += len(parts[-1])
     bare = b"".join([*parts, b"\xff\xd9"])
     if not _decodes(bare):
         raise PictureError("the JPEG picture is damaged: a part of its data is missing or cannot be decoded")

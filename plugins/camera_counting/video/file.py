@@ -24,6 +24,7 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,obu,ivf,flv,ogg,asf,mxf,nut,dv,"
     "dhav,mjpeg,mpjpeg,yuv4mpegpipe,gif"
 )
+_CUT_OFF = "A recording that was cut off before it was closed must be repaired or recorded again"
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"[playlist]", b"<?xml", b"<MPD")
 
 _AHEAD_BYTES = 64 << 20  # of frames that are decoded ahead
@@ -85,9 +86,11 @@ class VideoFile(VideoSource):
                 options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
             )
         except (av.error.FFmpegError, OSError) as error:
-            raise SourceError(
-                f"{self.name}: no video that can be read: {_reason(error)}. {_hint(self._head)}"
-            ) from error
+            # that is how FFmpeg tells a format that it knows and that is not on the list
+            other = isinstance(error, av.error.ArgumentError)
+            reason = "it is no mp4, mkv, avi or another format of clips" if other else _reason(error)
+            hint = _hint(self._head, "Check that this is the clip" if other else _CUT_OFF)
+            raise SourceError(f"{self.name}: no video that can be read: {reason}. {hint}") from error
 
     def _examine(self) -> npt.NDArray[np.uint8]:
         """What the headers tell, and the first frame."""
@@ -288,9 +291,9 @@ def _reason(error: BaseException) -> str:
     return str(text).rstrip(".")
 
 
-def _hint(head: bytes) -> str:
+def _hint(head: bytes, other: str = _CUT_OFF) -> str:
     if head.startswith(_PLAYLISTS):
         return "It looks like a playlist: count the clips that it names one by one"
     if all(32 <= byte < 127 or byte in (9, 10, 13) for byte in head):
         return "It looks like a text file: check that this is the clip"
-    return "A recording that was cut off before it was closed must be repaired or recorded again"
+    return other

@@ -177,6 +177,13 @@ def test_a_flat_jpeg_is_no_damaged_one(colour: tuple[int, int, int], size: tuple
     np.testing.assert_allclose(picture, np.broadcast_to(colour, (size[1], size[0], 3)), atol=6)
 
 
+def test_a_jpeg_that_would_take_for_ever_is_refused() -> None:
+    data, _ = a_jpeg("progressive")
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(PictureError, match="more than 100 scans"):
+        decode_picture(data[:last] + data[last:-2] * 100 + data[-2:])
+
+
 def test_what_a_camera_appends_is_not_looked_at() -> None:
     data, _ = a_jpeg("baseline")
     for trailer in (bytes(500), b"\xff" * 20, b"SEFH and more", data):

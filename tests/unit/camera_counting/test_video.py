@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import wave
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -274,6 +275,15 @@ def test_a_playlist_is_not_followed(tmp_path, text):
     (tmp_path / "list.mp4").write_text(text.format("clip.mp4"))
     with pytest.raises(SourceError, match="looks like a playlist: count the clips that it names one by one"):
         open_source(tmp_path / "list.mp4")
+
+
+def test_a_file_of_another_kind_is_told_as_such(tmp_path):
+    samples = np.zeros(8000, "<i2").tobytes()
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as out:
+        out.setparams((1, 2, 8000, 0, "NONE", ""))
+        out.writeframes(samples)
+    with pytest.raises(SourceError, match="it is no mp4, mkv, avi or another format of clips"):
+        open_source(tmp_path / "sound.wav")
 
 
 def test_a_clip_of_too_many_pixels_is_refused_before_a_frame_is_unpacked(tmp_path, monkeypatch):
