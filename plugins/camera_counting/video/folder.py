@@ -55,7 +55,7 @@ class PictureFolder(VideoSource):
             raise
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no usable path"
-            raise SourceError(f"{str(path)[:200]}: the folder cannot be read: {reason}") from error
+            raise SourceError(f"{str(path)[:200]}: cannot be read: {reason}") from error
         self.fps = self._rate = fps
         self.frame_count = len(self.files)
         self._first, image = self._first_sound()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import av
@@ -19,7 +20,7 @@ from click.testing import CliRunner
 import camera_counting
 from camera_counting.cli import main
 from camera_counting.detections import Detections
-from camera_counting.detectors import Detector
+from camera_counting.detectors import Detector, installed_runtimes
 from camera_counting.model import CountingModel
 from camera_counting.video import ClipWriter
 
@@ -277,6 +278,15 @@ def test_no_telemetry_is_sent_unless_the_user_says_so():
         [sys.executable, "-c", code], env=bare, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "false"
+
+
+def test_doctor_tells_what_this_machine_can_run(call):
+    done = call("doctor")
+    assert done.exit_code == 0, done.output
+    assert "this machine can count" in done.output
+    rows = dict(line.split(maxsplit=1) for line in done.output.splitlines() if not line.startswith("this"))
+    for runtime in installed_runtimes():
+        assert rows[runtime] == metadata.version(runtime)
 
 
 def test_draw_refuses_what_it_cannot_write_or_read(call, clip, folder):
