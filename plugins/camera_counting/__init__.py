@@ -1,4 +1,4 @@
-"""Count people and vehicles on pictures, clips and live cameras: an MLflow flavour and its counting engine.
+"""Count people and vehicles on pictures and clips: an MLflow flavour and its counting engine.
 
 Examples
 --------

@@ -12,6 +12,7 @@ import numpy as np
 
 from camera_counting.errors import PictureError, RequestError, SceneError, SourceError
 from camera_counting.picture_features import picture_features
+from camera_counting.video import VideoFile
 
 if TYPE_CHECKING:
     from camera_counting.counting import FrameCount, VideoCount
@@ -53,16 +54,17 @@ def count_clip(
         path = Path(folder) / "clip.mp4"
         path.write_bytes(content)
         try:
+            # a VideoFile, for as a path a picture would be opened as a folder of one
             count = model.count_video(
-                path, params.scene, confidence=params.confidence, classes=params.classes, on_frame=watch
+                VideoFile(path), params.scene, confidence=params.confidence, classes=params.classes, on_frame=watch
             )
         except (PictureError, RequestError, SceneError, SourceError) as error:
             # the temporary file's name says nothing to who sent the clip
             raise RequestError(str(error).replace(str(path), "the clip").replace(path.name, "the clip")) from None
-    if count.warnings:
-        raise RequestError(f"video: the clip is damaged: {count.warnings[0].removeprefix(f'{path}: ')}")
     if count.frames < 2:
         raise RequestError("video: the clip has a single frame, in which nothing moves; send it as 'image'")
+    if count.warnings:
+        raise RequestError(f"video: the clip is damaged: {count.warnings[0].removeprefix(f'{path}: ')}")
     return count, watch
 
 
