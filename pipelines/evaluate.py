@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,12 +51,12 @@ def run(settings: EvaluateSettings) -> EvaluateResult:
     Raises
     ------
     EvaluationError
-        Where the test split shares pictures with the others, or model and labels do not fit together.
+        Where the test split or a clip shares pictures with the others, or model and labels do not fit together.
     model_governance.GovernanceError
         Where there is no such model, or its files changed meanwhile.
     """
     dataset = load_dataset(settings.data)
-    _refuse_leaks(dataset)
+    _refuse_leaks(dataset, clips=settings.clips)
     model_id, source_run = _source(settings.model_uri)
     with _run(source_run) as run_id, evaluation_of(settings.model_uri) as digest:
         table = labelled_dataset(dataset, "test")
@@ -86,8 +87,8 @@ def _config(settings: EvaluateSettings, dataset: PreparedDataset) -> dict[str, A
     return config
 
 
-def _refuse_leaks(dataset: PreparedDataset) -> None:
-    """A picture that the model may have learnt from says nothing about the next one."""
+def _refuse_leaks(dataset: PreparedDataset, *, clips: bool) -> None:
+    """A picture or a clip that the model may have learnt from says nothing about the next one."""
     splits = dataset.manifest.splits
     learnt = {entry.sha256: entry.file for split in splits if split != "test" for entry in splits[split]}
     for entry in splits.get("test", ()):
@@ -95,6 +96,14 @@ def _refuse_leaks(dataset: PreparedDataset) -> None:
             raise EvaluationError(
                 f"the test picture {entry.file} is also {learnt[entry.sha256]}: "
                 "prepare the data again, its splits leak"
+            )
+    # Frames are named after their clip, also in sets that do not say the clip's split.
+    frames = {named[1]: file for file in learnt.values() if (named := re.fullmatch(r"(.+)__\d+", Path(file).stem))}
+    for clip in dataset.clips if clips else ():
+        if clip.name in frames or clip.split in ("train", "val"):
+            raise EvaluationError(
+                f"the clip {clip.name} was learnt from, {frames.get(clip.name, clip.split)} is of it, so its "
+                "counts say nothing: prepare the data again, or leave the clips out with --clips false"
             )
 
 

@@ -141,6 +141,8 @@ def main() -> None:
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{result.report.summary()}{' (was there already)' if result.reused else ''}")
+    for note in result.report.notes:
+        click.echo(f"note      {note}")
     click.echo(f"data set  {result.folder}")
     click.echo(f"digest    {result.digest}")
     click.echo(f"kept in   {result.store}")

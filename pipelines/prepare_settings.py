@@ -45,11 +45,13 @@ class PrepareSettings(StepSettings):
 
     every: int = Field(1, ge=1, description="mot, video: take every n-th frame")
 
-    split: Literal["time", "given"] = Field("time", description="by camera and time, or as the source has it")
-    val: float = Field(0.15, ge=0, lt=1, description="share of each camera's blocks of time for validation")
-    test: float = Field(0.15, ge=0, lt=1, description="share of each camera's last blocks for the test")
+    split: Literal["auto", "time", "given"] = Field(
+        "auto", description="by camera and time, or as the source has it; auto: as the source has it, where it has"
+    )
+    val: float = Field(0.15, ge=0, lt=1, description="share of each camera's blocks of time for validation, or 0")
+    test: float = Field(0.15, ge=0, lt=1, description="share of each camera's last blocks for the test, or 0")
     holdout_cameras: tuple[str, ...] = Field((), description="cameras that are in the test alone")
-    block_minutes: float = Field(60.0, gt=0, description="pictures of a camera this near in time are never parted")
+    block_minutes: float = Field(60.0, gt=0, description="pictures of a camera nearer in time are never parted")
 
     @property
     def store_uri(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.datasets.clip_series import ClipRecipe, draw_clips
 from pipelines.datasets.contact_sheet import contact_sheet
 from pipelines.datasets.duplicates import across_splits, near_duplicates
-from pipelines.datasets.errors import InvalidDataError
+from pipelines.datasets.errors import EmptySplitError, InvalidDataError
 from pipelines.datasets.layout import write_dataset
 from pipelines.datasets.manifest import SPLITS, PreparedDataset, load_dataset
 from pipelines.datasets.place import RECORD, building_beside, take_place
@@ -32,7 +33,7 @@ def build(settings: PrepareSettings, fingerprint: str, bar: Bars) -> PreparedDat
         reading = _read(settings, workspace, bar)
         report, records, classes = _validated(settings, reading, bar)
         splits, report = _split(settings, records, report)
-        clips = _clips(settings, reading, workspace, bar)
+        clips, report = _clips(settings, reading, splits, report, workspace, bar)
         target = building / "set"
         tick = bar.part("write", sum(map(len, splits.values())))
         manifest = write_dataset(
@@ -83,9 +84,21 @@ def _split(
     settings: PrepareSettings, records: tuple[Record, ...], report: ValidationReport
 ) -> tuple[dict[str, list[Record]], ValidationReport]:
     alike = near_duplicates(records)
-    if settings.split == "time":
+    if settings.split == "time" or (settings.split == "auto" and not _given(records)):
         rule = SplitRule(settings.val, settings.test, settings.holdout_cameras, settings.block_minutes)
-        return split_by_camera_and_time(records, rule, alike), report
+        splits = split_by_camera_and_time(records, rule, alike)
+        left_out = len(records) - sum(map(len, splits.values()))
+        if left_out:
+            reason = "they lie next to a cut between two splits, or look like a picture on its other side"
+            report = report.with_notes(f"{left_out} pictures are left out: {reason}")
+        _refuse_empty(
+            settings,
+            splits,
+            f"{left_out} more look like one of another split or lie next to it; a camera needs three stretches of "
+            f"--block_minutes {settings.block_minutes:g} with pictures in them: ask for "
+            "shorter ones, hold out a camera with --holdout_cameras,",
+        )
+        return splits, report
     without = [r.name for r in records if r.split not in SPLITS]
     if without:
         raise ValueError(
@@ -97,7 +110,27 @@ def _split(
         raise _invalid(report)
     leaking = {finding.file for finding in leaks}
     splits = {s: [r for r in records if r.split == s and r.name not in leaking] for s in SPLITS}
+    _refuse_empty(settings, splits, "that is how the source has them: deal them out with --split time,")
     return splits, report
+
+
+def _given(records: tuple[Record, ...]) -> bool:
+    """Whether the source says what is to be trained on, and what not."""
+    splits = {record.split for record in records}
+    return splits <= set(SPLITS) and "train" in splits and len(splits) > 1
+
+
+def _refuse_empty(settings: PrepareSettings, splits: dict[str, list[Record]], way_out: str) -> None:
+    wanted = [name for name in SPLITS if name == "train" or getattr(settings, name)]
+    empty = [name for name in wanted if not splits[name]]
+    if not empty:
+        return
+    numbers = ", ".join(f"{len(splits[name])} in {name}" for name in SPLITS)
+    options = " ".join(f"--{name} 0" for name in empty if name != "train")
+    raise EmptySplitError(
+        f"expected pictures in {' and '.join(wanted)}, got {numbers}: {way_out} "
+        + (f"or ask for none with {options}" if options else "or give more pictures")
+    )
 
 
 def _invalid(report: ValidationReport) -> InvalidDataError:
@@ -109,9 +142,37 @@ def _invalid(report: ValidationReport) -> InvalidDataError:
     )
 
 
-def _clips(settings: PrepareSettings, reading: Reading, workspace: Path, bar: Bars) -> tuple[Clip, ...]:
-    if settings.format != "generated" or not settings.clips:
-        return reading.clips
+def _clips(
+    settings: PrepareSettings,
+    reading: Reading,
+    splits: dict[str, list[Record]],
+    report: ValidationReport,
+    workspace: Path,
+    bar: Bars,
+) -> tuple[tuple[Clip, ...], ValidationReport]:
+    if settings.format == "generated" and settings.clips:
+        return _generated_clips(settings, reading, workspace, bar), report
+    return _unseen_clips(reading.clips, splits, report)
+
+
+def _unseen_clips(
+    clips: tuple[Clip, ...], splits: dict[str, list[Record]], report: ValidationReport
+) -> tuple[tuple[Clip, ...], ValidationReport]:
+    """Clips without a frame to learn from: counting on the others would measure what was learnt by heart."""
+    of = {record.clip: split for split in reversed(SPLITS) for record in splits[split]}  # the earliest stays
+    clips = tuple(replace(clip, split=of.get(clip.name)) for clip in clips)
+    unseen = tuple(clip for clip in clips if clip.split in (None, "test"))
+    if len(unseen) < len(clips):
+        seen = ", ".join(clip.name for clip in clips if clip not in unseen)
+        left = f"{len(unseen)} clips are" if unseen else "no clip is"
+        report = report.with_notes(
+            f"{left} left for line errors: frames of {seen} are trained or validated on"
+            + ("" if unseen else "; two videos or more leave one whole")
+        )
+    return unseen, report
+
+
+def _generated_clips(settings: PrepareSettings, reading: Reading, workspace: Path, bar: Bars) -> tuple[Clip, ...]:
     recipe = ClipRecipe(
         count=settings.clips,
         cameras=settings.cameras,

@@ -134,5 +134,6 @@ def _clip_entry(clip: Clip, folder: Path) -> ClipEntry:
         camera=clip.camera,
         time=clip.time,
         tags=clip.tags,
+        split=clip.split,  # type: ignore[arg-type]
         sha256={key: sha256(folder / name) for key, name in names.items()},
     )

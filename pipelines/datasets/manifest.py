@@ -19,11 +19,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.records import Tag
@@ -70,7 +77,11 @@ class PictureEntry(_Entry):
 
 
 class ClipEntry(_Entry):
-    """One clip of the manifest; files are relative to the data set's folder, digests by the same keys."""
+    """One clip of the manifest; files are relative to the data set's folder, digests by the same keys.
+
+    `split` is the one that its frames are in; a clip of which no frame is among the pictures has none, and its
+    entry does not name it, as before there was one.
+    """
 
     name: str
     video: str
@@ -81,6 +92,14 @@ class ClipEntry(_Entry):
     time: datetime | None = None
     tags: dict[str, Tag] = {}
     sha256: dict[str, str] = {}
+    split: Literal["train", "val", "test"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_an_empty_split(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialise(self)
+        if self.split is None:
+            del content["split"]
+        return content
 
 
 class Manifest(_Entry):
@@ -154,6 +173,7 @@ class PreparedClip:
     camera: str | None
     time: datetime | None
     tags: dict[str, Tag]
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +225,7 @@ class PreparedDataset:
                 c.camera,
                 c.time,
                 dict(c.tags),
+                c.split,
             )
             for c in self.manifest.clips
         )

@@ -37,6 +37,8 @@ class Record:
         train, val or test, where the source says it.
     size : (width, height), optional
         What the labels were made for, where the source says it.
+    clip : str, optional
+        The name of the clip that it is a frame of.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Record:
     tags: dict[str, Tag] = field(default_factory=dict)
     split: str | None = None
     size: tuple[int, int] | None = None
+    clip: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,7 +77,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip with its ground truth, as files."""
+    """A clip with its ground truth, as files; `split` is that of its frames, None where none is a picture."""
 
     name: str
     video: Path
@@ -84,6 +87,7 @@ class Clip:
     camera: str | None = None
     time: datetime | None = None
     tags: dict[str, Tag] = field(default_factory=dict)
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,12 @@ class Reading:
     findings : tuple of Finding
         What could not be read.
     clips : tuple of Clip
+    notes : tuple of str
+        Sentences on what was taken in another way than it stands there, and is no fault.
     """
 
     records: tuple[Record, ...]
     classes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     clips: tuple[Clip, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -50,11 +50,14 @@ class ValidationReport:
         How many were checked.
     findings : tuple of Finding
         In order of file.
+    notes : tuple of str
+        Sentences on what is no fault, but good to know: what was left out as asked, or taken in another way.
     """
 
     pictures: int
     boxes: int
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -67,7 +70,11 @@ class ValidationReport:
 
     def with_findings(self, more: Sequence[Finding]) -> ValidationReport:
         """The report with later findings added."""
-        return ValidationReport(self.pictures, self.boxes, tuple(sorted([*self.findings, *more])))
+        return replace(self, findings=tuple(sorted([*self.findings, *more])))
+
+    def with_notes(self, *more: str) -> ValidationReport:
+        """The report with later notes added."""
+        return replace(self, notes=(*self.notes, *more))
 
     def to_json(self) -> str:
         content = {
@@ -75,6 +82,7 @@ class ValidationReport:
             "boxes": self.boxes,
             "by_reason": self.by_reason(),
             "findings": [asdict(finding) for finding in self.findings],
+            **({"notes": self.notes} if self.notes else {}),
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
@@ -83,7 +91,7 @@ class ValidationReport:
         """Read back what `to_json` wrote."""
         content = json.loads(text)
         findings = tuple(Finding(**finding) for finding in content["findings"])
-        return cls(content["pictures"], content["boxes"], findings)
+        return cls(content["pictures"], content["boxes"], findings, tuple(content.get("notes", ())))
 
     def table(self, most: int = 40) -> Table:
         """For a terminal: the first findings, and how many more there are."""
@@ -144,7 +152,8 @@ def validate(
             usable.append(_keep(record, keep))
         if on_picture is not None:
             on_picture()
-    return ValidationReport(len(reading.records), boxes, tuple(sorted(findings))), tuple(usable)
+    report = ValidationReport(len(reading.records), boxes, tuple(sorted(findings)), reading.notes)
+    return report, tuple(usable)
 
 
 def _check_picture(record: Record) -> tuple[list[Finding], tuple[int, int] | None]:
@@ -205,14 +214,5 @@ def _check_boxes(
 def _keep(record: Record, keep: Sequence[int]) -> Record:
     if len(keep) == len(record.labels):
         return record
-    return Record(
-        name=record.name,
-        path=record.path,
-        boxes=record.boxes[list(keep)].reshape(-1, 4),
-        labels=tuple(record.labels[i] for i in keep),
-        camera=record.camera,
-        time=record.time,
-        tags=record.tags,
-        split=record.split,
-        size=record.size,
-    )
+    boxes = record.boxes[list(keep)].reshape(-1, 4)
+    return replace(record, boxes=boxes, labels=tuple(record.labels[i] for i in keep))

@@ -146,6 +146,19 @@ def test_test_pictures_that_were_learnt_from_are_refused(model_uri: str, data: P
         run(EvaluateSettings(model_uri=model_uri, data=tmp_path))
 
 
+@pytest.mark.parametrize("said", [True, False], ids=["its split says so", "frames are named after it"])
+def test_a_clip_that_was_learnt_from_is_refused(model_uri: str, data: Path, tmp_path: Path, said: bool) -> None:
+    manifest = load_dataset(data).manifest
+    changes: dict[str, object] = {"clips": (manifest.clips[0].model_copy(update={"split": "val"}),)}
+    if not said:
+        frame = manifest.splits["train"][0].model_copy(update={"file": "images/train/drive__000004.png"})
+        changes = {"splits": {**manifest.splits, "train": (frame,)}}
+    leaking = Manifest(**{**dict(manifest), **changes, "digest": ""})
+    (tmp_path / "dataset.json").write_text(leaking.signed().to_json())
+    with pytest.raises(EvaluationError, match=r"the clip drive was learnt from.*--clips false"):
+        run(EvaluateSettings(model_uri=model_uri, data=tmp_path))
+
+
 def test_the_clip_is_a_clip(data: Path) -> None:
     with open_source(data / "clips" / "drive") as source:
         assert sum(1 for _ in source) == FRAMES

@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipelines.datasets.errors import InvalidDataError, UnreadableSourceError
+from pipelines.datasets.errors import EmptySplitError, InvalidDataError, UnreadableSourceError
+from pipelines.datasets.generator.clips import write_video
 from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.readers import reader
 from pipelines.prepare import PrepareResult, PrepareSettings, run
@@ -143,7 +144,8 @@ def yolo_source(folder: Path, prepared: PrepareResult) -> Path:
 
 def test_invalid_data_is_refused_or_dropped_as_asked(prepared: PrepareResult, tmp_path: Path) -> None:
     source = yolo_source(tmp_path / "theirs", prepared)
-    settings = {"source": str(source), "format": "yolo", "split": "given", "out": tmp_path / "mine"}
+    # The splits are those of the source, without asking for it.
+    settings = {"source": str(source), "format": "yolo", "out": tmp_path / "mine"}
     with pytest.raises(InvalidDataError, match="on_invalid drop") as refused:
         run(PrepareSettings(**settings))
     expected = {"truncated_picture": 1, "box_outside": 1, "unknown_class": 1, "missing_label": 1}
@@ -168,14 +170,56 @@ def test_a_video_with_its_truth_is_a_source(prepared: PrepareResult, tmp_path: P
         format="video",
         every=4,
         out=tmp_path / "frames",
-        block_minutes=0.001,
     )
     result = run(settings)
     dataset = load_dataset(result.folder)
     assert sum(len(dataset.samples(split)) for split in dataset.splits) == 10
-    assert [clip.name for clip in dataset.clips] == [clip.name for clip in load_dataset(prepared.folder).clips]
     reading = reader("video", 4).read(prepared.folder / "clips", tmp_path)
     assert result.statistics["all"]["boxes"] == sum(len(record.labels) for record in reading.records)
+    # Its frames are learnt from, so that counting on it would show nothing.
+    assert dataset.clips == ()
+    assert result.report.notes == (
+        "no clip is left for line errors: frames of cam-0-0 are trained or validated on; "
+        "two videos or more leave one whole",
+    )
+
+
+def test_of_several_videos_whole_ones_are_tested_and_counted_on(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        pictures = iter(rng.integers(0, 255, (40, 48, 64, 3), np.uint8))
+        write_video(tmp_path / f"videos/{name}.mp4", pictures, 10)
+        (tmp_path / f"videos/{name}.gt.txt").write_text("1,1,5,5,20,20,1,1,1\n")
+    rows = [f"{name}.mp4,yard,2026-03-0{day}T08:00" for name, day in (("a", 3), ("b", 2), ("c", 1))]
+    (tmp_path / "videos/cameras.csv").write_text("\n".join(["file,camera,time", *rows]))
+    settings = {"source": str(tmp_path / "videos"), "format": "video", "every": 4, "out": tmp_path / "frames"}
+    dataset = load_dataset(run(PrepareSettings(**settings)).folder)
+    assert [(clip.name, clip.split) for clip in dataset.clips] == [("a", "test")], "the latest"
+    assert len(dataset.samples("test")) == 10
+    assert all(sample.path.name.startswith("a__") for sample in dataset.samples("test"))
+
+
+def test_data_that_leaves_nothing_to_test_on_is_refused_with_numbers(store: Path, tmp_path: Path) -> None:
+    for minute in range(6):
+        path = tmp_path / f"yolo/images/gate_20260302T08{minute:02d}00Z.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(minute).integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(noise).save(path)
+        label = tmp_path / f"yolo/labels/{path.stem}.txt"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "yolo/data.yaml").write_text("{train: images, names: [car]}")
+    settings = {"source": str(tmp_path / "yolo"), "format": "yolo", "out": tmp_path / "set"}
+    with pytest.raises(EmptySplitError, match=r"got 6 in train, 0 in val, 0 in test.*--val 0 --test 0"):
+        run(PrepareSettings(**settings))
+    with pytest.raises(EmptySplitError, match="--split time"):
+        run(PrepareSettings(**settings, split="given"))
+    assert not (tmp_path / "set").exists()
+    dataset = load_dataset(run(PrepareSettings(**settings, block_minutes=1)).folder)
+    assert [len(dataset.samples(split)) for split in dataset.splits] == [4, 1, 1]
+    alone = load_dataset(run(PrepareSettings(**settings, val=0, test=0)).folder)
+    assert [len(alone.samples(split)) for split in alone.splits] == [6, 0, 0]
 
 
 def test_a_source_that_is_not_there(store: Path, tmp_path: Path) -> None:

@@ -120,7 +120,16 @@ def video_records(
             seen = truth.get(number, _NOTHING)
             time = origin.time and origin.time + timedelta(seconds=seconds)
             records.append(
-                Record(f"{name}/{number:06d}.jpg", path, seen.boxes, seen.labels, camera, time, dict(origin.tags))
+                Record(
+                    f"{name}/{number:06d}.jpg",
+                    path,
+                    seen.boxes,
+                    seen.labels,
+                    camera,
+                    time,
+                    dict(origin.tags),
+                    clip=name,
+                )
             )
             if on_picture is not None:
                 on_picture()

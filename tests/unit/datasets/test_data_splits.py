@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,8 +61,64 @@ def test_pictures_that_look_alike_go_where_the_earliest_is() -> None:
 def test_frames_without_time_are_cut_in_order_of_name() -> None:
     records = [record(f"{i:03d}", "gate") for i in range(40)]
     found = names(split_by_camera_and_time(records, SplitRule(val=0.2, test=0.2)))
-    assert found["train"] == [f"{i:03d}" for i in range(24)]
+    # Of blocks of four, the two frames before each cut are left out: their neighbours are on the other side.
+    assert found["train"] == [f"{i:03d}" for i in range(22)]
+    assert found["val"] == [f"{i:03d}" for i in range(24, 30)]
     assert found["test"] == [f"{i:03d}" for i in range(32, 40)]
+
+
+def test_neighbours_at_either_side_of_a_full_hour_are_not_parted() -> None:
+    records = [record(f"{i}", "gate", 60 * i) for i in range(10)]
+    before, after = record("before", "gate", 60 * 8 - 1 / 60), record("after", "gate", 60 * 8)
+    elsewhere = record("elsewhere", "yard", 60 * 8 - 1 / 60)
+    rule = SplitRule(val=0.2, test=0.2, block_minutes=30)
+    found = names(split_by_camera_and_time([*records, before, after, elsewhere], rule))
+    assert "after" in found["test"]
+    assert "before" not in found["train"] + found["val"] + found["test"]
+    assert "elsewhere" in found["train"]
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.85), (0.85, 0.1), (0.49, 0.5)])
+def test_shares_that_ask_for_more_than_there_is_leave_a_block_to_each(shares: tuple[float, float]) -> None:
+    records = [record(f"{i}", "gate", 60 * i) for i in range(3)]
+    found = names(split_by_camera_and_time(records, SplitRule(*shares)))
+    assert found == {"train": ["0"], "val": ["1"], "test": ["2"]}
+
+
+def frames(clip: str, count: int = 20, *, minutes: float | None = None) -> list[Record]:
+    return [
+        replace(record(f"{clip}/{i:06d}.jpg", clip, None if minutes is None else minutes + i / 600), clip=clip)
+        for i in range(count)
+    ]
+
+
+def of_clips(found: dict[str, list[Record]]) -> dict[str, set[str | None]]:
+    return {split: {r.clip for r in records} for split, records in found.items()}
+
+
+def test_whole_clips_are_held_out_the_latest_for_the_test() -> None:
+    records = [
+        *frames("d", minutes=0),
+        *frames("c", minutes=100),
+        *frames("b", minutes=200),
+        *frames("a", minutes=300),
+    ]
+    found = split_by_camera_and_time(records, SplitRule())
+    assert of_clips(found) == {"train": {"d", "c"}, "val": {"b"}, "test": {"a"}}
+    assert sum(map(len, found.values())) == 80
+    # Frames that look like one of the training do not take a tested clip apart.
+    alike = split_by_camera_and_time(records, SplitRule(), alike=[(0, 79)])
+    assert [len(alike[split]) for split in ("train", "val", "test")] == [39, 20, 20]
+
+
+def test_of_two_clips_one_is_tested_and_one_clip_is_cut_by_time() -> None:
+    two = split_by_camera_and_time([*frames("a"), *frames("b")], SplitRule())
+    assert of_clips(two) == {"train": {"a"}, "val": {"a"}, "test": {"b"}}
+    one = names(split_by_camera_and_time(frames("a", minutes=0), SplitRule()))
+    # Of ten blocks of two frames two are for val and two for the test, and the frame before each cut is left out.
+    assert one["train"] == [f"a/{i:06d}.jpg" for i in range(11)]
+    assert one["val"] == [f"a/{i:06d}.jpg" for i in range(12, 15)]
+    assert one["test"] == [f"a/{i:06d}.jpg" for i in range(16, 20)]
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.5, 0.5), (-0.1, 0.1), (1.0, 0)])
@@ -80,7 +137,17 @@ def test_no_leak_and_no_loss_in_any_order(moments, random) -> None:
     records = [record(f"{c}-{m}", c, m) for c, m in moments]
     rule = SplitRule(val=0.2, test=0.2, block_minutes=60)
     found = split_by_camera_and_time(records, rule)
-    assert sorted(r.name for split in found.values() for r in split) == sorted(r.name for r in records)
+    kept = [r.name for split in found.values() for r in split]
+    assert len(kept) == len(set(kept))
+    # Only what lies within an hour before another split is left out.
+    for lost in (r for r in records if r.name not in kept):
+        assert any(
+            r.camera == lost.camera
+            and r.time
+            and lost.time
+            and timedelta(0) <= r.time - lost.time < timedelta(hours=1)
+            for r in found["val"] + found["test"]
+        )
     shuffled = list(records)
     random.shuffle(shuffled)
     assert names(split_by_camera_and_time(shuffled, rule)) == names(found)
@@ -92,5 +159,4 @@ def test_no_leak_and_no_loss_in_any_order(moments, random) -> None:
         for earlier, later in (("train", "val"), ("val", "test"), ("train", "test")):
             if ends[earlier] and ends[later]:
                 assert max(ends[earlier]) < min(ends[later])
-                # Never two pictures of one hour apart.
-                assert max(ends[earlier]).replace(minute=0) != min(ends[later]).replace(minute=0)
+                assert min(ends[later]) - max(ends[earlier]) >= timedelta(hours=1)

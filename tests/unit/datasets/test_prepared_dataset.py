@@ -12,6 +12,7 @@ import yaml
 from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.layout import write_dataset
 from pipelines.datasets.manifest import load_dataset
+from pipelines.datasets.records import Clip
 from pipelines.datasets.statistics import dataset_statistics, size_of, statistics_markdown
 
 
@@ -103,6 +104,18 @@ def test_an_altered_set_is_found_out(records, tmp_path: Path) -> None:
         load_dataset(folder)
     with pytest.raises(BrokenDatasetError, match="run prepare first"):
         load_dataset(tmp_path)
+
+
+def test_only_a_clip_whose_frames_are_pictures_names_its_split(records, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a video")
+    digests = []
+    for split in (None, "test"):
+        folder = write(tmp_path / f"set-{split}", records, clips=[Clip("a", tmp_path / "a.mp4", split=split)])
+        dataset = load_dataset(folder, verify=True)
+        assert [clip.split for clip in dataset.clips] == [split]
+        digests.append(dataset.digest)
+        assert ('"split": "test"' in (folder / "dataset.json").read_text()) == (split is not None)
+    assert digests[0] != digests[1]
 
 
 def test_statistics(records, tmp_path: Path) -> None:
