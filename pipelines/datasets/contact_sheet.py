@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipelines.datasets.manifest import Sample
+from pipelines.datasets.upright import upright_picture
 
 __all__ = ["contact_sheet"]
 
@@ -47,8 +48,8 @@ def contact_sheet(
 
 
 def _drawn(sample: Sample, classes: Sequence[str], width: int, height: int) -> npt.NDArray[np.uint8]:
-    with Image.open(sample.path) as picture:
-        image = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)).copy()
+    picture = Image.fromarray(upright_picture(sample.path))
+    image = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)).copy()
     scale = np.array([width / sample.width, height / sample.height] * 2)
     for box, label in zip(sample.boxes, sample.labels, strict=True):
         x1, y1, x2, y2 = (int(v) for v in (box * scale).round())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pipelines.datasets.manifest import MANIFEST, SPLITS, ClipEntry, Manifest, PictureEntry, sha256
 from pipelines.datasets.records import Clip, Record
+from pipelines.datasets.upright import upright_size
 
 __all__ = ["write_dataset"]
 
@@ -49,10 +51,14 @@ def write_dataset(
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         done = []
-        for record in sorted(splits.get(split, ()), key=lambda r: r.name):
-            stem = _file_name(record.name)
-            target = images / f"{stem}{record.path.suffix.lower() or '.jpg'}"
-            if target.exists():
+        records = sorted(splits.get(split, ()), key=lambda r: r.name)
+        stems = Counter(_file_name(record.name) for record in records)
+        for record in records:
+            stem, suffix = _file_name(record.name), record.path.suffix.lower() or ".jpg"
+            if stems[stem] > 1:  # a.jpg and a.png would share the labels of a.txt
+                stem += suffix.replace(".", "_")
+            target = images / f"{stem}{suffix}"
+            if (labels / f"{stem}.txt").exists():
                 raise ValueError(f"expected one picture named {stem} in {split}, got two: rename one of them")
             shutil.copyfile(record.path, target)
             entry = _entry(record, target, folder)
@@ -63,7 +69,7 @@ def write_dataset(
         entries[split] = tuple(done)
     data = {
         "train": "images/train",
-        "val": "images/val" if entries["val"] else "images/train",
+        "val": "images/val",
         "test": "images/test",
         "names": dict(enumerate(classes)),
     }
@@ -86,7 +92,7 @@ def _file_name(name: str) -> str:
 
 def _entry(record: Record, target: Path, folder: Path) -> PictureEntry:
     with Image.open(target) as picture:
-        width, height = picture.size
+        width, height = upright_size(picture)
     boxes = record.boxes.copy()
     boxes[:, [0, 2]] = boxes[:, [0, 2]].clip(0, width)
     boxes[:, [1, 3]] = boxes[:, [1, 3]].clip(0, height)

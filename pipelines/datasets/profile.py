@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from camera_counting.picture_features import picture_features
 from pipelines.datasets.manifest import Sample
+from pipelines.datasets.upright import upright_picture
 
 __all__ = ["reference_profile"]
 
@@ -28,8 +27,7 @@ def reference_profile(
     """
     rows: list[dict[str, Any]] = []
     for sample in samples:
-        with Image.open(sample.path) as picture:
-            features = picture_features(np.asarray(picture.convert("RGB")))
+        features = picture_features(upright_picture(sample.path))
         row: dict[str, Any] = {"camera_id": sample.camera or "unknown", "time": sample.time, **features}
         row["total"] = len(sample.labels)
         row |= {f"count_{name}": sample.labels.count(name) for name in classes}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.layout import write_dataset
@@ -41,6 +43,7 @@ def test_layout_and_labels(records, tmp_path: Path) -> None:
     content = yaml.safe_load(dataset.data_yaml.read_text())
     assert content["names"] == {0: "person", 1: "car"}
     assert "path" not in content  # the folder can be moved
+    assert content["val"] == "images/val", "also where nothing is in it: the training's pictures validate nothing"
     (first, second), (third,) = dataset.samples("train"), dataset.samples("test")
     assert (first.camera, second.tags, third.camera) == ("cam", {"light": "night"}, None)
     assert first.boxes.dtype == np.float32
@@ -145,6 +148,20 @@ def test_sizes_at_their_bounds() -> None:
     assert size_of((0, 0, 32, 31)) == "small"
     assert size_of((0, 0, 32, 32)) == "medium"
     assert size_of((0, 0, 96, 96)) == "large"
+
+
+def test_pictures_that_differ_by_ending_alone_keep_labels_of_their_own(make_record, tmp_path: Path) -> None:
+    png, other = (
+        make_record("a.png", [[8, 12, 24, 36]], ["car"]),
+        make_record("a.jpg", [[0, 0, 64, 48]], ["person"]),
+    )
+    jpg = replace(other, path=other.path.with_name("a.jpg"))
+    Image.open(other.path).save(jpg.path)
+    folder = write(tmp_path / "set", {"train": [png, jpg, make_record("b.png")]})
+    labels = {path.name: path.read_text() for path in (folder / "labels/train").iterdir()}
+    assert {name: text[:1] for name, text in labels.items()} == {"a_png.txt": "1", "a_jpg.txt": "0", "b.txt": ""}
+    pictures = {path.name for path in (folder / "images/train").iterdir()}
+    assert pictures == {"a_png.png", "a_jpg.jpg", "b.png"}
 
 
 def test_two_pictures_of_one_name_are_refused(make_record, tmp_path: Path) -> None:
