@@ -24,7 +24,7 @@ class PrepareSettings(StepSettings):
     store: str | None = Field(
         None, description="content-addressed store: folder or s3://bucket/prefix; beside `out` if not given"
     )
-    classes: tuple[str, ...] = Field((), description="classes to keep the names of, in order; empty: the source's")
+    classes: tuple[str, ...] = Field((), description="classes to keep, in order; empty: all of the source's")
     on_invalid: Literal["fail", "drop"] = Field("fail", description="what follows a finding of the validation")
 
     pictures: int = Field(320, gt=0, description="generated: how many pictures")
@@ -44,6 +44,9 @@ class PrepareSettings(StepSettings):
     clip_crossings: int = Field(6, ge=0, description="generated: fewest crossings of a clip")
 
     every: int = Field(1, ge=1, description="mot, video: take every n-th frame")
+    unlabelled: Literal["background", "finding"] = Field(
+        "background", description="yolo: what a picture without a label file is"
+    )
 
     split: Literal["auto", "time", "given"] = Field(
         "auto", description="by camera and time, or as the source has it; auto: as the source has it, where it has"
@@ -57,6 +60,11 @@ class PrepareSettings(StepSettings):
     def store_uri(self) -> str:
         """Where the data set is kept."""
         return self.store or str(self.out.resolve().parent / "store")
+
+    @property
+    def generates(self) -> bool:
+        """Whether these settings alone say what to generate."""
+        return self.format == "generated" and self.source == "generated"
 
     @property
     def origin(self) -> str:

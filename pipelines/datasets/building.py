@@ -12,7 +12,7 @@ from pipelines.datasets.duplicates import across_splits, near_duplicates
 from pipelines.datasets.errors import EmptySplitError, InvalidDataError
 from pipelines.datasets.layout import write_dataset
 from pipelines.datasets.manifest import SPLITS, PreparedDataset, load_dataset
-from pipelines.datasets.place import RECORD, building_beside, take_place
+from pipelines.datasets.place import RECORD, building_beside, report_beside, take_place
 from pipelines.datasets.profile import reference_profile
 from pipelines.datasets.progress import Bars
 from pipelines.datasets.readers import GeneratedReader, GeneratedRecipe, reader
@@ -32,7 +32,7 @@ def build(settings: PrepareSettings, fingerprint: str, bar: Bars) -> PreparedDat
         workspace.mkdir()
         reading = _read(settings, workspace, bar)
         report, records, classes = _validated(settings, reading, bar)
-        splits, report = _split(settings, records, report)
+        splits, report = _split(settings, records, report, bar)
         clips, report = _clips(settings, reading, splits, report, workspace, bar)
         target = building / "set"
         tick = bar.part("write", sum(map(len, splits.values())))
@@ -50,11 +50,12 @@ def build(settings: PrepareSettings, fingerprint: str, bar: Bars) -> PreparedDat
         record = {"fingerprint": fingerprint, "settings": settings.model_dump(mode="json")}
         (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         take_place(target, settings.out)
+        report_beside(settings.out).unlink(missing_ok=True)
     return load_dataset(settings.out)
 
 
 def _read(settings: PrepareSettings, workspace: Path, bar: Bars) -> Reading:
-    if settings.format == "generated" and settings.source == "generated":
+    if settings.generates:
         recipe = GeneratedRecipe.model_validate(
             {
                 **{key: getattr(settings, key) for key in ("pictures", "cameras", "width", "height", "seed")},
@@ -63,7 +64,8 @@ def _read(settings: PrepareSettings, workspace: Path, bar: Bars) -> Reading:
             }
         )
         return GeneratedReader().generate(recipe, workspace, bar.part("generate pictures", recipe.pictures))
-    return reader(settings.format, settings.every).read(Path(settings.source), workspace, bar.part("read", None))
+    reads = reader(settings.format, settings.every, settings.unlabelled)
+    return reads.read(Path(settings.source), workspace, bar.part("read", None))
 
 
 def _validated(
@@ -72,7 +74,7 @@ def _validated(
     classes = settings.classes or reading.classes
     report, usable = validate(reading, classes, bar.part("validate", len(reading.records)))
     if not report.clean and settings.on_invalid == "fail":
-        raise _invalid(report)
+        raise _invalid(settings, report)
     if not usable:
         raise InvalidDataError(
             f"expected at least one usable picture in {settings.source}: {report.summary()}", report
@@ -81,9 +83,9 @@ def _validated(
 
 
 def _split(
-    settings: PrepareSettings, records: tuple[Record, ...], report: ValidationReport
+    settings: PrepareSettings, records: tuple[Record, ...], report: ValidationReport, bar: Bars
 ) -> tuple[dict[str, list[Record]], ValidationReport]:
-    alike = near_duplicates(records)
+    alike = near_duplicates(records, bar.part("compare", len(records)))
     if settings.split == "time" or (settings.split == "auto" and not _given(records)):
         rule = SplitRule(settings.val, settings.test, settings.holdout_cameras, settings.block_minutes)
         splits = split_by_camera_and_time(records, rule, alike)
@@ -107,7 +109,7 @@ def _split(
     leaks = across_splits(records, alike)
     report = report.with_findings(leaks)
     if leaks and settings.on_invalid == "fail":
-        raise _invalid(report)
+        raise _invalid(settings, report)
     leaking = {finding.file for finding in leaks}
     splits = {s: [r for r in records if r.split == s and r.name not in leaking] for s in SPLITS}
     _refuse_empty(settings, splits, "that is how the source has them: deal them out with --split time,")
@@ -133,11 +135,13 @@ def _refuse_empty(settings: PrepareSettings, splits: dict[str, list[Record]], wa
     )
 
 
-def _invalid(report: ValidationReport) -> InvalidDataError:
+def _invalid(settings: PrepareSettings, report: ValidationReport) -> InvalidDataError:
+    path = report_beside(settings.out)
+    path.write_text(report.to_json(), encoding="utf-8")
     first = "; ".join(f"{f.file}: {f.reason}, {f.detail}" for f in report.findings[:3])
     return InvalidDataError(
-        f"expected clean data, got {report.summary()}. First: {first}. Mend them, or leave exactly these out with "
-        "--on_invalid drop",
+        f"expected clean data, got {report.summary()}. First: {first}; all of them are in {path}. Mend them, or "
+        "leave exactly these out with --on_invalid drop",
         report,
     )
 

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from camera_counting import picture_features
+from pipelines.datasets.readers import reader
 from pipelines.prepare_settings import PrepareSettings
 
 __all__ = ["fingerprint"]
 
 
 def fingerprint(settings: PrepareSettings) -> str:
-    """What the result depends on: the settings, the source's files, and the code that makes it."""
-    ignored = {"out", "store"}
-    lines = [settings.model_dump_json(exclude=ignored)]
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        lines.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    source = Path(settings.source)
-    if settings.source != "generated" and source.exists():
-        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
-            if path.is_file():
-                stat = path.stat()
-                lines.append(f"{path.relative_to(source)} {stat.st_size} {stat.st_mtime_ns}")
+    """SHA-256 over the settings, the files that the reader looks at, and the code that makes the set of them.
+
+    A file counts by path, size and time of its last change.
+
+    Raises
+    ------
+    UnreadableSourceError
+        Where the source is not what its format says.
+    """
+    lines = [settings.model_dump_json(exclude={"out", "store"})]
+    code = [*Path(__file__).parent.rglob("*.py"), Path(str(picture_features.__file__))]
+    lines += [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(code)]
+    if not settings.generates:
+        lines += sorted(_stated(settings))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _stated(settings: PrepareSettings) -> Iterator[str]:
+    for path in set(reader(settings.format).inputs(Path(settings.source))):
+        try:
+            stat = path.stat()
+        except OSError:
+            yield f"{path} absent"
+        else:
+            yield f"{path} {stat.st_size} {stat.st_mtime_ns}"

@@ -15,7 +15,7 @@ import click
 from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 
-__all__ = ["RECORD", "building_beside", "existing", "refuse_foreign", "take_place"]
+__all__ = ["RECORD", "building_beside", "existing", "refuse_foreign", "report_beside", "take_place"]
 
 RECORD = "prepare.json"
 
@@ -31,6 +31,11 @@ def building_beside(out: Path) -> Iterator[Path]:
         yield building
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def report_beside(out: Path) -> Path:
+    """Where the report of a set that was refused lies; a set that was made holds its own."""
+    return out.with_name(f"{out.name}.validation.json")
 
 
 def existing(out: Path, fingerprint: str) -> PreparedDataset | None:

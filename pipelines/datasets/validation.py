@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.table import Table
 
 from pipelines.datasets.records import Finding, Reading, Record
+from pipelines.datasets.upright import upright_size
 
 __all__ = ["REASONS", "TOLERANCE", "ValidationReport", "validate"]
 
@@ -24,7 +25,7 @@ TOLERANCE = 1.0
 
 REASONS = {
     "missing_picture": "the labels name a picture that is not there",
-    "missing_label": "the picture has no label file; an empty one would say that nothing is in it",
+    "missing_label": "the picture or video has no label file; an empty one would say that nothing is in it",
     "corrupt_picture": "the picture cannot be decoded",
     "truncated_picture": "the picture breaks off before its end",
     "wrong_size": "the picture is not as large as its labels say",
@@ -32,7 +33,7 @@ REASONS = {
     "crowd_region": "a crowd that is labelled as one region and not one by one",
     "duplicate_label": "the same box with the same class stands twice in one picture",
     "duplicate_name": "two pictures would get the same name",
-    "unknown_class": "a class that the data set does not declare, or that was not asked for",
+    "unknown_class": "a class that the data set does not declare",
     "degenerate_box": "a box less than a pixel wide or high, or with its corners swapped",
     "box_outside": "a box that sticks out of its picture by more than rounding",
     "broken_video": "a video that cannot be decoded to its end",
@@ -101,7 +102,7 @@ class ValidationReport:
         for finding in self.findings[:most]:
             table.add_row(finding.file, finding.reason, finding.detail)
         if len(self.findings) > most:
-            table.add_row("…", f"{len(self.findings) - most} more", "all of them are in validation.json")
+            table.add_row("…", f"{len(self.findings) - most} more", "the report has all of them")
         return table
 
     def summary(self) -> str:
@@ -123,7 +124,7 @@ def validate(
     ----------
     reading : Reading
     classes : collection of str, optional
-        Those that are allowed; the source's own otherwise.
+        Those to keep; boxes of the source's others are left out, and a note counts them.
 
     Returns
     -------
@@ -132,14 +133,26 @@ def validate(
     usable : tuple of Record
         What remains when everything reported is left out: pictures that cannot be used are gone, of the others the
         bad boxes.
+
+    Raises
+    ------
+    ValueError
+        Where the source has none of the classes.
     """
     allowed = set(reading.classes if classes is None else classes)
+    absent = sorted(allowed - set(reading.classes))
+    if absent and len(absent) == len(allowed):
+        raise ValueError(f"expected classes among {', '.join(reading.classes)}; got {', '.join(absent)}")
+    others: Counter[str] = Counter()
     findings: list[Finding] = list(reading.findings)
     unusable = {finding.file for finding in reading.findings if finding.whole_picture}
     usable: list[Record] = []
     names: set[str] = set()
     boxes = 0
-    for record in reading.records:
+    for found in reading.records:
+        unwanted = [label for label in found.labels if label not in allowed and label in reading.classes]
+        others.update(unwanted)
+        record = _keep(found, [i for i, label in enumerate(found.labels) if label not in unwanted])
         boxes += len(record.labels)
         bad, size = _check_picture(record)
         if record.name in names:
@@ -153,6 +166,13 @@ def validate(
         if on_picture is not None:
             on_picture()
     report = ValidationReport(len(reading.records), boxes, tuple(sorted(findings)), reading.notes)
+    if absent:
+        report = report.with_notes(
+            f"the source has no class {', '.join(absent)}; it has {', '.join(reading.classes)}"
+        )
+    if others:
+        told = ", ".join(f"{count} {name}" for name, count in sorted(others.items()))
+        report = report.with_notes(f"{others.total()} boxes of other classes are left out as asked: {told}")
     return report, tuple(usable)
 
 
@@ -161,7 +181,7 @@ def _check_picture(record: Record) -> tuple[list[Finding], tuple[int, int] | Non
         return [Finding(record.name, "missing_picture", f"expected a file {record.path.name}, found none")], None
     try:
         with Image.open(record.path) as picture:
-            size = picture.size
+            size = upright_size(picture)
             picture.load()
     except (UnidentifiedImageError, ImportError):
         # ImportError: Ultralytics, once imported, puts an opener before Pillow's that asks for a missing plugin

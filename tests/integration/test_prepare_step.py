@@ -20,9 +20,11 @@ import pytest
 from PIL import Image
 
 from pipelines.datasets.errors import EmptySplitError, InvalidDataError, UnreadableSourceError
+from pipelines.datasets.fingerprint import fingerprint
 from pipelines.datasets.generator.clips import write_video
 from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.readers import reader
+from pipelines.datasets.validation import ValidationReport
 from pipelines.prepare import PrepareResult, PrepareSettings, run
 
 SMALL = {"pictures": 16, "cameras": 2, "width": 96, "height": 72, "days": 4, "clips": 1, "clip_seconds": 4.0,
@@ -145,13 +147,18 @@ def yolo_source(folder: Path, prepared: PrepareResult) -> Path:
 def test_invalid_data_is_refused_or_dropped_as_asked(prepared: PrepareResult, tmp_path: Path) -> None:
     source = yolo_source(tmp_path / "theirs", prepared)
     # The splits are those of the source, without asking for it.
-    settings = {"source": str(source), "format": "yolo", "out": tmp_path / "mine"}
+    settings = {"source": str(source), "format": "yolo", "out": tmp_path / "mine", "unlabelled": "finding"}
     with pytest.raises(InvalidDataError, match="on_invalid drop") as refused:
         run(PrepareSettings(**settings))
+    # The whole report outlives the refusal, beside the place of the set.
+    kept = tmp_path / "mine.validation.json"
+    assert str(kept) in str(refused.value)
+    assert ValidationReport.from_json(kept.read_text()) == refused.value.report
     expected = {"truncated_picture": 1, "box_outside": 1, "unknown_class": 1, "missing_label": 1}
     assert refused.value.report.by_reason() == expected
     assert not (tmp_path / "mine").exists()
     result = run(PrepareSettings(**settings, on_invalid="drop"))
+    assert not kept.exists()
     assert result.report.by_reason() == {**expected, "near_duplicate": 1}
     assert [f.file for f in result.report.findings if f.reason == "near_duplicate"] == [
         "images/train/leaked_copy.jpg"
@@ -220,6 +227,52 @@ def test_data_that_leaves_nothing_to_test_on_is_refused_with_numbers(store: Path
     assert [len(dataset.samples(split)) for split in dataset.splits] == [4, 1, 1]
     alone = load_dataset(run(PrepareSettings(**settings, val=0, test=0)).folder)
     assert [len(alone.samples(split)) for split in alone.splits] == [6, 0, 0]
+
+
+def test_a_source_that_changed_is_read_again(store: Path, tmp_path: Path) -> None:
+    """Whatever the source is given as: here a file that says where the pictures are."""
+
+    def add(count: int) -> None:
+        for index in range(count):
+            for split in ("train", "val", "test"):
+                path = tmp_path / f"elsewhere/images/{split}/{index}.png"
+                if not path.exists():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    noise = np.random.default_rng([index, len(split), ord(split[0])]).integers(
+                        0, 255, (48, 64, 3), np.uint8
+                    )
+                    Image.fromarray(noise).save(path)
+                    label = tmp_path / f"elsewhere/labels/{split}/{index}.txt"
+                    label.parent.mkdir(parents=True, exist_ok=True)
+                    label.write_text("0 0.5 0.5 0.5 0.5\n")
+
+    (tmp_path / "here").mkdir()
+    yaml_file = tmp_path / "here/cars.yaml"
+    yaml_file.write_text(
+        "{path: ../elsewhere, train: images/train, val: images/val, test: images/test, names: [car]}"
+    )
+    settings = PrepareSettings(source=str(yaml_file), format="yolo", out=tmp_path / "set")
+    add(2)
+    first = run(settings)
+    assert run(settings).reused
+    add(3)
+    more = run(settings)
+    assert (more.reused, more.statistics["all"]["pictures"]) == (False, 9)
+    (tmp_path / "elsewhere/labels/train/0.txt").write_text("")
+    assert run(settings).statistics["all"]["boxes"] == 8
+    assert first.digest != more.digest
+
+
+def test_a_clip_with_another_truth_is_another_source(tmp_path: Path) -> None:
+    (tmp_path / "gate.mp4").write_bytes(b"a video")
+    settings = PrepareSettings(source=str(tmp_path / "gate.mp4"), format="video")
+    found = [fingerprint(settings)]
+    for name in ("gate.gt.txt", "cameras.csv", "gate.scene.yaml", "gate.truth.json", "gate.labels.txt"):
+        (tmp_path / name).write_text("something")
+        found.append(fingerprint(settings))
+    (tmp_path / "other.gt.txt").write_text("of another clip")
+    assert len(set(found)) == 6
+    assert fingerprint(settings) == found[-1]
 
 
 def test_a_source_that_is_not_there(store: Path, tmp_path: Path) -> None:

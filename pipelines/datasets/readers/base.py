@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pipelines.datasets.records import Reading
 
@@ -24,6 +24,9 @@ class DatasetReader(ABC):
     ----------
     every : int
         Of a video or a sequence only every n-th frame is read; pictures of other formats are all read.
+    unlabelled : str
+        Whether a picture without a label file is ``background``, with nothing in it, or a ``finding``; for formats
+        with one label file for each picture.
 
     Attributes
     ----------
@@ -33,10 +36,22 @@ class DatasetReader(ABC):
 
     format: ClassVar[str]
 
-    def __init__(self, every: int = 1) -> None:
+    def __init__(self, every: int = 1, unlabelled: Literal["background", "finding"] = "background") -> None:
         if every < 1:
             raise ValueError(f"expected every to be 1 or more, got {every}")
-        self.every = every
+        self.every, self.unlabelled = every, unlabelled
+
+    @abstractmethod
+    def inputs(self, source: Path) -> Iterable[Path]:
+        """Every file that `read` would look at, in any order, read or not, there or not.
+
+        A change of one of them, and a new one among them, makes another data set of the same source.
+
+        Raises
+        ------
+        UnreadableSourceError
+            As `read`.
+        """
 
     @abstractmethod
     def read(self, source: Path, workspace: Path, on_picture: Callable[[], None] | None = None) -> Reading:

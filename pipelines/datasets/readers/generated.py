@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -68,6 +68,9 @@ class GeneratedReader(DatasetReader):
     """Reads a recipe file (YAML or JSON of `GeneratedRecipe`), or takes a recipe."""
 
     format: ClassVar[str] = "generated"
+
+    def inputs(self, source: Path) -> Iterable[Path]:
+        return [source]
 
     def read(self, source: Path, workspace: Path, on_picture: Callable[[], None] | None = None) -> Reading:
         try:

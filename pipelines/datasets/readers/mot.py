@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +32,9 @@ class MotReader(DatasetReader):
     """
 
     format: ClassVar[str] = "mot"
+
+    def inputs(self, source: Path) -> Iterable[Path]:
+        return (path for path in source.rglob("*") if path.is_file())
 
     def read(self, source: Path, workspace: Path, on_picture: Callable[[], None] | None = None) -> Reading:
         sequences = sorted(p.parent.parent for p in source.rglob("gt/gt.txt"))

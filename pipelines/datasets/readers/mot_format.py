@@ -6,6 +6,7 @@ visibility``; frames count from 1; lines with a flag of 0 are not to be consider
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ def read_mot(path: Path, classes: tuple[str, ...] | None) -> tuple[dict[int, Fra
             values = [float(v) for v in line.split(",")]
             if len(values) < 6:
                 raise ValueError(f"expected at least 6 values, got {len(values)}")
+            if not all(map(math.isfinite, values)):
+                raise ValueError(f"expected finite numbers, got {line.strip()!r:.80}")
         except ValueError as error:
             findings.append(Finding(path.name, "broken_label", f"line {number}: {error}", whole_picture=False))
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pipelines.datasets.readers.base import DatasetReader
 from pipelines.datasets.readers.coco import CocoReader
 from pipelines.datasets.readers.generated import GeneratedReader
@@ -15,8 +17,10 @@ _ALL: tuple[type[DatasetReader], ...] = (GeneratedReader, YoloReader, CocoReader
 READERS: dict[str, type[DatasetReader]] = {kind.format: kind for kind in _ALL}
 
 
-def reader(name: str, every: int = 1) -> DatasetReader:
-    """The reader of a format; `every` is its step through frames.
+def reader(
+    name: str, every: int = 1, unlabelled: Literal["background", "finding"] = "background"
+) -> DatasetReader:
+    """The reader of a format; `every` and `unlabelled` as `DatasetReader` has them.
 
     Raises
     ------
@@ -25,4 +29,4 @@ def reader(name: str, every: int = 1) -> DatasetReader:
     """
     if name not in READERS:
         raise ValueError(f"expected one of the formats {', '.join(READERS)}, got {name!r}")
-    return READERS[name](every)
+    return READERS[name](every, unlabelled)

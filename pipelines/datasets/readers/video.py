@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.datasets.errors import UnreadableSourceError
 from pipelines.datasets.readers.base import DatasetReader
 from pipelines.datasets.readers.mot_format import MOT_CLASSES, FrameTruth, read_mot
-from pipelines.datasets.readers.provenance import Origin, Provenance
+from pipelines.datasets.readers.provenance import SIDECAR, Origin, Provenance
 from pipelines.datasets.records import Clip, Finding, Reading, Record
 
 __all__ = ["VideoReader", "video_records"]
@@ -35,12 +35,13 @@ class VideoReader(DatasetReader):
 
     format: ClassVar[str] = "video"
 
+    def inputs(self, source: Path) -> Iterable[Path]:
+        folder, videos = _videos(source)
+        beside = (".gt.txt", ".truth.json", ".scene.yaml", ".labels.txt")
+        return [folder / SIDECAR, *videos, *(folder / f"{video.stem}{end}" for video in videos for end in beside)]
+
     def read(self, source: Path, workspace: Path, on_picture: Callable[[], None] | None = None) -> Reading:
-        folder = source if source.is_dir() else source.parent
-        videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
-        videos = [p for p in videos if source.is_dir() or p == source]
-        if not videos:
-            raise UnreadableSourceError(f"expected videos ({', '.join(_SUFFIXES)}) in {source}, found none")
+        folder, videos = _videos(source)
         provenance = Provenance(folder)
         records: list[Record] = []
         findings: list[Finding] = []
@@ -75,6 +76,16 @@ class VideoReader(DatasetReader):
                 )
             )
         return Reading(tuple(records), tuple(classes), tuple(findings), tuple(clips))
+
+
+def _videos(source: Path) -> tuple[Path, list[Path]]:
+    """The folder, and the videos of it that are meant, in order of name."""
+    folder = source if source.is_dir() else source.parent
+    videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+    videos = [p for p in videos if source.is_dir() or p == source]
+    if not videos:
+        raise UnreadableSourceError(f"expected videos ({', '.join(_SUFFIXES)}) in {source}, found none")
+    return folder, videos
 
 
 def _beside(folder: Path, name: str) -> Path | None:

@@ -114,7 +114,16 @@ def test_only_the_classes_asked_for(make_record) -> None:
     record = make_record("a", [[1, 1, 9, 9], [20, 20, 40, 40]], ["person", "car"])
     report, (kept,) = validate(reading(record), ["car"])
     assert kept.labels == ("car",)
+    assert report.clean, "what is not asked for is no fault"
+    assert report.notes == ("1 boxes of other classes are left out as asked: 1 person",)
+    assert report.boxes == 1
+    # A class that nobody declares still is one.
+    report, _ = validate(reading(make_record("b", [[1, 1, 9, 9]], ["#7"])), ["car"])
     assert report.by_reason() == {"unknown_class": 1}
+    with pytest.raises(ValueError, match="classes among person, car; got cra"):
+        validate(reading(record), ["cra"])
+    report, _ = validate(reading(record), ["car", "truck"])
+    assert report.notes[0] == "the source has no class truck; it has person, car"
 
 
 def test_every_file_is_named_however_many_are_bad(make_record) -> None:
@@ -127,7 +136,8 @@ def test_every_file_is_named_however_many_are_bad(make_record) -> None:
 
 
 def test_the_report_survives_json() -> None:
-    report = ValidationReport(3, 5, (Finding("a.jpg", "box_outside", "expected…", whole_picture=False),))
+    findings = (Finding("a.jpg", "box_outside", "expected…", whole_picture=False),)
+    report = ValidationReport(3, 5, findings, ("2 pictures are left out",))
     assert ValidationReport.from_json(report.to_json()) == report
     assert json.loads(report.to_json())["by_reason"] == {"box_outside": 1}
 

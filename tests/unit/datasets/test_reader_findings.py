@@ -38,7 +38,8 @@ def test_yolo_lines(tmp_path: Path) -> None:
         tmp_path,
         {
             "good": "0 0.5 0.5 0.5 0.5\n\n1 0.1 0.2 0.3 0.2 0.3 0.6\n",  # a box and a polygon
-            "bad": "0 0.5 0.5 0.5\nperson 0.5 0.5 0.1 0.1\n0.5 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n",
+            "bad": "0 0.5 0.5 0.5\nperson 0.5 0.5 0.1 0.1\n0.5 0.5 0.5 0.1 0.1\n7 0.5 0.5 0.1 0.1\n"
+            "inf 0.5 0.5 0.1 0.1\nnan 0.5 0.5 0.1 0.1\n",
             "empty": "",
         },
     )
@@ -49,15 +50,29 @@ def test_yolo_lines(tmp_path: Path) -> None:
     assert good.boxes == pytest.approx(np.array([[10, 5, 30, 15], [4, 4, 12, 12]]))
     assert (empty.labels, bad.labels) == ((), ("#7",))
     found = [(f.file, f.reason, f.detail.split(":")[0]) for f in reading.findings]
-    assert found == [("images/val/bad.png", "broken_label", f"labels/val/bad.txt, line {n}") for n in (1, 2, 3)]
+    assert found == [
+        ("images/val/bad.png", "broken_label", f"labels/val/bad.txt, line {n}") for n in (1, 2, 3, 5, 6)
+    ]
 
 
 def test_yolo_pictures_and_labels_without_each_other(tmp_path: Path) -> None:
     source = yolo(tmp_path, {"a": "0 0.5 0.5 0.5 0.5"})
     picture(tmp_path / "images/val/lonely.png")
     (tmp_path / "labels/val/orphan.txt").write_text("0 0.5 0.5 0.5 0.5")
-    findings = {f.reason: f.file for f in reader("yolo").read(source, tmp_path).findings}
+    reading = reader("yolo", unlabelled="finding").read(source, tmp_path)
+    findings = {f.reason: f.file for f in reading.findings}
     assert findings == {"missing_label": "images/val/lonely.png", "missing_picture": "labels/val/orphan.txt"}
+    reading = reader("yolo").read(source, tmp_path)
+    assert [f.reason for f in reading.findings] == ["missing_picture"]
+    assert reading.notes == ("1 pictures without a label file are background: nothing is in them",)
+    assert {r.name: r.labels for r in reading.records}["images/val/lonely.png"] == ()
+
+
+def test_yolo_without_any_label_is_no_set_of_background(tmp_path: Path) -> None:
+    source = yolo(tmp_path, {"a": ""})
+    (tmp_path / "labels/val/a.txt").unlink()
+    with pytest.raises(UnreadableSourceError, match=r"label files such as .*labels/val/a\.txt, found none"):
+        reader("yolo").read(source, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +94,14 @@ def test_yolo_lists_of_pictures(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("./images/val/a.png\nimages/val/gone.png\n")
     reading = reader("yolo").read(source, tmp_path)
     assert [r.name for r in reading.records] == ["images/val/a.png", "images/val/gone.png"]
-    assert [f.reason for f in reading.findings] == ["missing_label"]
+    assert not reading.records[1].path.exists(), "which the validation reports"
+    # A list in a folder of its own, as a leading dot means it.
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/val.txt").write_text("./../images/val/a.png\n")
+    (record,) = (
+        reader("yolo").read(yolo(tmp_path, {"a": "0 0.5 0.5 0.5 0.5"}, val="lists/val.txt"), tmp_path).records
+    )
+    assert record.path.is_file()
 
 
 def test_coco_annotations_that_make_no_sense(tmp_path: Path) -> None:
@@ -94,6 +116,7 @@ def test_coco_annotations_that_make_no_sense(tmp_path: Path) -> None:
             {"id": 4, "image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4]},
             {"id": 5, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1},
             {"id": 6, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"id": 7, "image_id": [1], "category_id": 1, "bbox": [1, 2, 3, 4]},
         ],
     }
     (tmp_path / "labels.json").write_text(json.dumps(content))
@@ -105,7 +128,12 @@ def test_coco_annotations_that_make_no_sense(tmp_path: Path) -> None:
         ("labels.json", "missing_picture"),
         ("b.png", "crowd_region"),
         ("labels.json", "broken_label"),
+        ("labels.json", "broken_label"),
     ]
+    content["images"][1] |= {"width": None, "height": float("inf")}
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    with pytest.raises(UnreadableSourceError, match=r"width and height as numbers for b\.png"):
+        reader("coco").read(tmp_path / "labels.json", tmp_path)
 
 
 def test_mot_with_the_challenges_numbers(tmp_path: Path) -> None:
@@ -120,6 +148,8 @@ def test_mot_with_the_challenges_numbers(tmp_path: Path) -> None:
         "1,4,1,2,3,4,1,9,1",
         "3,1,1,2,3,4",
         "x,y",
+        "nan,1,1,2,3,4",
+        "1,1,1,2,3,4,1,nan",
     ]
     (tmp_path / "gt/gt.txt").write_text("\n".join(lines))
     (tmp_path / "seqinfo.ini").write_text("[Sequence]\nframeRate=2\n")
@@ -132,8 +162,11 @@ def test_mot_with_the_challenges_numbers(tmp_path: Path) -> None:
     assert (second.camera, second.tags) == ("gate", {"light": "dusk"})
     assert [(f.file, f.reason) for f in reading.findings] == [
         ("gt/gt.txt", "broken_label"),
+        ("gt/gt.txt", "broken_label"),
+        ("gt/gt.txt", "broken_label"),
         ("img1/000003", "missing_picture"),
     ]
+    assert [f.detail.split(":")[0] for f in reading.findings[:3]] == ["line 6", "line 7", "line 8"]
 
 
 def test_videos_take_every_nth_frame_and_become_clips(tmp_path: Path) -> None:
