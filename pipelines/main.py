@@ -24,7 +24,7 @@ from pipelines.datasets.errors import DatasetError
 from pipelines.prepare import PrepareResult, PrepareSettings
 from pipelines.settings import StepSettings
 from pipelines.train import TrainSettings
-from pipelines.trainers import TrainingError
+from pipelines.trainers import TrainingError, make_trainer, weights_digest
 
 __all__ = ["Lifecycle", "MainSettings", "finished_training", "main", "run"]
 
@@ -120,9 +120,10 @@ def finished_training(plan: str) -> tuple[str, str] | None:
 
 
 def _plan(settings: TrainSettings, digest: str) -> str:
-    """What decides how a training turns out; where it is done does not."""
+    """What decides how a training turns out: data, settings, weights, library; where it is done does not."""
     decisive = settings.model_dump(mode="json", exclude={"data", "work", "resume", "name"})
-    return hashlib.sha256(json.dumps([digest, decisive], sort_keys=True).encode()).hexdigest()
+    made_of = [digest, decisive, weights_digest(settings.weights), make_trainer(settings.trainer).library()]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def _experiment_id() -> str:

@@ -17,7 +17,7 @@ from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
 from pipelines.settings import StepSettings
-from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer
+from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer, weights_digest
 from pipelines.trainers.agreement import Agreement, require_agreement
 from pipelines.trainers.checked_export import agreement_of, input_shape
 from pipelines.trainers.interruption import Interruption
@@ -25,9 +25,6 @@ from pipelines.trainers.report import TrainingReport, plot_epochs
 from pipelines.trainers.training_run import choose_folder, mark_done, training_run
 
 __all__ = ["TrainResult", "TrainSettings", "main", "run"]
-
-# So many validation pictures show whether an export is right; more would only take longer.
-_AGREEMENT_PICTURES = 16
 
 
 class TrainSettings(StepSettings):
@@ -76,7 +73,7 @@ def run(settings: TrainSettings) -> TrainResult:
     """
     dataset = load_dataset(settings.data)
     trainer = make_trainer(settings.trainer)
-    plan = _plan(settings, dataset)
+    plan = _plan(settings, dataset, trainer)
     folder = choose_folder(settings.work / settings.name, plan, resume=settings.resume)
     interruption = Interruption()
     with training_run(folder, settings.name, interruption) as run_id:
@@ -90,13 +87,15 @@ def run(settings: TrainSettings) -> TrainResult:
     return result
 
 
-def _plan(settings: TrainSettings, dataset: PreparedDataset) -> TrainingPlan:
+def _plan(settings: TrainSettings, dataset: PreparedDataset, trainer: Trainer) -> TrainingPlan:
     return TrainingPlan(
         data=settings.data,
         digest=dataset.digest,
         classes=tuple(dataset.classes),
         model=settings.model,
         weights=settings.weights,
+        weights_digest=weights_digest(settings.weights),
+        library=trainer.library(),
         epochs=settings.epochs,
         image_size=settings.image_size,
         batch=settings.batch,
@@ -134,8 +133,7 @@ def _ship(
     shape = input_shape(sizes, settings.image_size)
     exported = trainer.export(trained.checkpoint, folder / "export", shape)
     detector = open_detector(exported, classes=dataset.classes)
-    paths = [sample.path for sample in samples["val"][:_AGREEMENT_PICTURES]]
-    agreement = agreement_of(trainer, trained, detector, paths, shape)
+    agreement = agreement_of(trainer, trained, detector, [sample.path for sample in samples["val"]], shape)
     mlflow.log_metrics(agreement.metrics())
     require_agreement(agreement)
     confidence = settings.confidence or _choose_confidence(detector, dataset)

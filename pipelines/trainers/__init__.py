@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from pipelines.trainers.trainer import Epoch, Trained, Trainer, TrainingError, TrainingListener, TrainingPlan
+from pipelines.trainers.trainer import (
+    Epoch,
+    Trained,
+    Trainer,
+    TrainingError,
+    TrainingListener,
+    TrainingPlan,
+    weights_digest,
+)
 
 __all__ = [
     "TRAINERS",
@@ -17,6 +25,7 @@ __all__ = [
     "TrainingListener",
     "TrainingPlan",
     "make_trainer",
+    "weights_digest",
 ]
 
 # name -> module:class. Named, not imported: torch takes seconds to import, and a trainer that nobody asks for

@@ -28,6 +28,8 @@ class Agreement:
         The worst overlap of two partners; 1 where there are none.
     score_difference : float
         The largest difference of two partners' scores.
+    confidence : float
+        The score from which on a box had to have a partner.
     """
 
     pictures: int
@@ -35,6 +37,7 @@ class Agreement:
     unmatched: int
     least_iou: float
     score_difference: float
+    confidence: float = 0.1
 
     def metrics(self) -> dict[str, float]:
         """As figures of a run."""
@@ -43,6 +46,7 @@ class Agreement:
             "export/unmatched": float(self.unmatched),
             "export/least_iou": self.least_iou,
             "export/score_difference": self.score_difference,
+            "export/confidence": self.confidence,
         }
 
 
@@ -82,7 +86,7 @@ def compare_detections(
                 overlaps.append(float(ious.max()))
                 partner = same[int(ious.argmax())]
                 differences.append(abs(float(these.scores[number]) - float(those.scores[partner])))
-    return Agreement(len(original), boxes, unmatched, min(overlaps), max(differences))
+    return Agreement(len(original), boxes, unmatched, min(overlaps), max(differences), confidence)
 
 
 def require_agreement(agreement: Agreement, *, least_iou: float = 0.9, score_difference: float = 0.05) -> None:
@@ -92,8 +96,14 @@ def require_agreement(agreement: Agreement, *, least_iou: float = 0.9, score_dif
     ------
     TrainingError
         With the figures, where a box lost its partner, overlaps less than `least_iou`, or its score moved by more
-        than `score_difference`.
+        than `score_difference`; or where there was no box, which shows nothing.
     """
+    if not agreement.boxes:
+        raise TrainingError(
+            "expected boxes to hold the exported detector against the trained one by, neither saw one of a score "
+            f"of at least {agreement.confidence:g} on {agreement.pictures} validation pictures: train longer, or "
+            "look at the labels; nothing is registered"
+        )
     if agreement.unmatched or agreement.least_iou < least_iou or agreement.score_difference > score_difference:
         raise TrainingError(
             f"the exported detector does not see what the trained one saw: of {agreement.boxes} boxes on "

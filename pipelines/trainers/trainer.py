@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from camera_counting.detections import Detections
 
-__all__ = ["Epoch", "Trained", "Trainer", "TrainingError", "TrainingListener", "TrainingPlan"]
+__all__ = ["Epoch", "Trained", "Trainer", "TrainingError", "TrainingListener", "TrainingPlan", "weights_digest"]
 
 
 class TrainingError(RuntimeError):
@@ -36,6 +37,8 @@ class TrainingPlan:
         The architecture, in the trainer's own words (``yolo11n.yaml``).
     weights : Path or None
         A checkpoint to start from; None starts from random numbers.
+    weights_digest : str or None
+        Its SHA-256: the same path may hold another checkpoint next time.
     epochs, batch, seed : int
         As they say.
     image_size : int
@@ -46,6 +49,8 @@ class TrainingPlan:
         ``auto`` (a GPU where there is one), ``cpu``, or a GPU's number.
     options : mapping
         The trainer's own settings, by its own names.
+    library : str
+        Name and version of what trains: another one trains otherwise.
     """
 
     data: Path
@@ -60,6 +65,8 @@ class TrainingPlan:
     patience: int = 0
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+    weights_digest: str | None = None
+    library: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; the folder is left out, since data may move and its digest tells it apart."""
@@ -69,6 +76,14 @@ class TrainingPlan:
         plain["weights"] = None if self.weights is None else str(self.weights)
         plain["options"] = dict(self.options)
         return plain
+
+
+def weights_digest(weights: Path | None) -> str | None:
+    """SHA-256 of a checkpoint; None without one, or where the file is absent, which the trainer refuses."""
+    if weights is None or not weights.is_file():
+        return None
+    with weights.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,10 @@ class Trainer(ABC):
     A training lives in a folder, survives ``kill -9`` in it, and goes on where it was when `train` is called
     again with the same plan and folder.
     """
+
+    @abstractmethod
+    def library(self) -> str:
+        """Name and version of the library that trains, without importing it."""
 
     @abstractmethod
     def train(self, plan: TrainingPlan, folder: Path, listener: TrainingListener) -> Trained:

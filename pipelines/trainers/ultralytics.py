@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ _PLOTS = (
 
 class UltralyticsTrainer(Trainer):
     """YOLO11 and YOLO26 of any size, from their yaml or from weights given as a path, on CPU or GPU."""
+
+    def library(self) -> str:
+        """See `Trainer.library`."""
+        return f"ultralytics {version('ultralytics')}"
 
     def train(self, plan: TrainingPlan, folder: Path, listener: TrainingListener) -> Trained:
         """See `Trainer.train`."""
@@ -290,9 +295,14 @@ def _data_file(plan: TrainingPlan, folder: Path) -> Path:
     """The data set's yaml with absolute paths, so that the library's own datasets folder plays no part."""
     import yaml
 
-    missing = [split for split in ("train", "val") if not (plan.data / "images" / split).is_dir()]
-    if missing:
-        raise TrainingError(f"expected the folder {plan.data / 'images' / missing[0]} of a prepared data set")
+    for split in ("train", "val"):
+        pictures = plan.data / "images" / split
+        if not pictures.is_dir():
+            raise TrainingError(f"expected the folder {pictures} of a prepared data set")
+        if not any(pictures.iterdir()):
+            raise TrainingError(
+                f"expected pictures in {pictures}, found none: prepare a set with a share for {split}"
+            )
     content = {
         "path": str(plan.data.resolve()),
         "train": "images/train",

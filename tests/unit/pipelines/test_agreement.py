@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera_counting.detections import Detections
-from pipelines.trainers import TrainingError
+from camera_counting.detectors import Detector
+from pipelines.trainers import Trained, Trainer, TrainingError, TrainingListener, TrainingPlan
 from pipelines.trainers.agreement import Agreement, box_iou, compare_detections, require_agreement
-from pipelines.trainers.checked_export import input_shape
+from pipelines.trainers.checked_export import agreement_of, input_shape
 
 NAMES = ["person", "car"]
 BOX, OTHER = [0, 0, 10, 10], [50, 50, 60, 60]
@@ -58,6 +63,69 @@ def test_disagreement_is_refused(agreement: Agreement, fault: str) -> None:
 
 def test_agreement_passes() -> None:
     require_agreement(Agreement(4, 20, 0, 0.99, 0.01))
+
+
+class _Same(Trainer, Detector):
+    """Trains nothing, and sees the same things in every picture: one side of a comparison or the other."""
+
+    names = tuple(NAMES)
+    confidence = 0.5
+
+    def __init__(self, *objects: tuple[list[float], float, int]) -> None:
+        self.objects = objects
+        self.shown: list[int] = []
+
+    def library(self) -> str:
+        return "none"
+
+    def train(self, plan: TrainingPlan, folder: Path, listener: TrainingListener) -> Trained:
+        raise NotImplementedError
+
+    def export(self, checkpoint: Path, folder: Path, shape: tuple[int, int]) -> Path:
+        raise NotImplementedError
+
+    def detect(self, *arguments: Any) -> list[Detections]:  # of a trainer, or of a detector
+        pictures, floor = (arguments[1], arguments[3]) if len(arguments) == 4 else arguments
+        self.shown += [int(picture[0, 0, 0]) for picture in pictures]
+        return [_seen(*(o for o in self.objects if o[1] >= floor)) for _ in pictures]
+
+
+@pytest.fixture
+def grey(tmp_path: Path) -> list[Path]:
+    """Forty pictures, each as bright as its number."""
+    for number in range(40):
+        cv2.imwrite(str(tmp_path / f"{number:02d}.png"), np.full((8, 8, 3), number, np.uint8))
+    return sorted(tmp_path.iterdir())
+
+
+def _compared(original: _Same, exported: _Same, paths: list[Path]) -> Agreement:
+    return agreement_of(original, Trained(Path("none"), ()), exported, paths, (32, 32))
+
+
+def test_pictures_of_all_cameras_are_compared(grey: list[Path]) -> None:
+    original = _Same((BOX, 0.9, 0))
+    agreement = _compared(original, _Same((BOX, 0.9, 0)), grey)
+    assert (agreement.pictures, agreement.boxes, agreement.confidence) == (16, 32, 0.1)
+    assert original.shown[0] == 0
+    assert original.shown[-1] == 39
+    assert set(np.diff(original.shown)) == {2, 3}
+    assert _compared(_Same((BOX, 0.9, 0)), _Same((BOX, 0.9, 0)), grey[:3]).pictures == 3
+
+
+def test_weak_boxes_are_compared_where_there_are_no_others(grey: list[Path]) -> None:
+    # Of the strongest only: what comes far behind it is chance.
+    agreement = _compared(_Same((BOX, 0.02, 0), (OTHER, 0.004, 1)), _Same((BOX, 0.019, 0)), grey[:4])
+    assert (agreement.boxes, agreement.unmatched) == (8, 0)
+    assert agreement.confidence == pytest.approx(0.018)
+    require_agreement(agreement)
+    with pytest.raises(TrainingError, match="does not see what the trained one saw"):
+        require_agreement(_compared(_Same((BOX, 0.02, 0)), _Same((OTHER, 0.02, 0)), grey[:4]))
+
+
+@pytest.mark.parametrize("pictures", [0, 4])
+def test_a_comparison_without_a_box_shows_nothing(grey: list[Path], pictures: int) -> None:
+    with pytest.raises(TrainingError, match=f"on {pictures} validation pictures: train longer"):
+        require_agreement(_compared(_Same(), _Same(), grey[:pictures]))
 
 
 @settings(deadline=None)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipelines.trainers import TRAINERS, Epoch, TrainingError, TrainingPlan, make_trainer
+from pipelines.main import _plan
+from pipelines.train import TrainSettings
+from pipelines.trainers import TRAINERS, Epoch, TrainingError, TrainingPlan, make_trainer, weights_digest
 from pipelines.trainers.training_folder import TrainingFolder, write_whole
 from pipelines.trainers.training_run import choose_folder, mark_done
 
-PLAN = TrainingPlan(Path("data"), "digest", ("car",), "tiny.yaml", epochs=3)
+PLAN = TrainingPlan(Path("data"), "digest", ("car",), "tiny.yaml", epochs=3, library="yolo 1")
 
 
 def _checkpoint(tmp_path: Path, text: str) -> Path:
@@ -69,6 +72,8 @@ def _no_space(descriptor: int) -> None:
     [
         ({"seed": 1}, "seed was 0, is 1"),
         ({"digest": "other"}, "digest was 'digest', is 'other'"),
+        ({"weights_digest": "other"}, "weights_digest was None, is 'other'"),
+        ({"library": "yolo 2"}, "library was 'yolo 1', is 'yolo 2'"),
         ({"options": {"lr0": 0.1}}, "options was {}, is {'lr0': 0.1}"),
     ],
 )
@@ -93,6 +98,18 @@ def test_each_training_has_its_own_folder_and_resume_finds_the_unfinished(tmp_pa
         choose_folder(tmp_path, replace(PLAN, seed=4), resume=True)
     mark_done(first, "models:/m-1")
     assert choose_folder(tmp_path, PLAN, resume=True) == second, "nothing unfinished: begin anew"
+
+
+def test_other_weights_of_the_same_name_are_another_training(tmp_path: Path) -> None:
+    """A plan is also what a finished training is taken up again by."""
+    settings = TrainSettings(data=tmp_path, weights=tmp_path / "last.pt")
+    plans = [_plan(settings, "digest")]
+    for text in ("one", "another"):
+        (tmp_path / "last.pt").write_text(text)
+        plans += [_plan(settings, "digest"), _plan(settings, "digest")]
+    assert plans[1] == plans[2]
+    assert len(set(plans)) == 3
+    assert weights_digest(tmp_path / "last.pt") == hashlib.sha256(b"another").hexdigest()
 
 
 def test_trainers_are_named() -> None:
