@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
 from pipelines.datasets.manifest import PreparedDataset
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
+from pipelines.datasets.place import kept_in
 
 __all__ = ["labelled_dataset", "labelled_table", "stored_source"]
 
@@ -40,10 +39,6 @@ def labelled_dataset(dataset: PreparedDataset, split: str) -> PandasDataset:
 
 
 def stored_source(dataset: PreparedDataset) -> StoredSource:
-    """Where the set can be had again: the store that the prepare step wrote it to."""
-    record = dataset.folder / "prepare.json"
-    store = None
-    if record.is_file():
-        store = json.loads(record.read_text(encoding="utf-8"))["settings"].get("store")
-    uri = store or str(dataset.folder.resolve().parent / "store")
+    """Where the set can be had again: the store that the prepare step wrote down; without one, beside the set."""
+    uri = kept_in(dataset.folder) or str(dataset.folder.resolve().parent / "store")
     return StoredSource(uri, dataset.digest, dataset.manifest.source)

@@ -19,7 +19,7 @@ from pipelines.datasets.errors import InvalidDataError
 from pipelines.datasets.fingerprint import fingerprint
 from pipelines.datasets.manifest import PreparedDataset
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
-from pipelines.datasets.place import existing, refuse_foreign
+from pipelines.datasets.place import existing, note_store, refuse_foreign
 from pipelines.datasets.progress import progress
 from pipelines.datasets.statistics import dataset_statistics
 from pipelines.datasets.store import ContentStore
@@ -73,6 +73,8 @@ def run(settings: PrepareSettings, console: Console | None = None) -> PrepareRes
     made_of = fingerprint(settings)
     found = existing(settings.out, made_of)
     reused = found is not None
+    if reused:
+        note_store(settings.out, settings.store_uri)
     if found is None:
         refuse_foreign(settings.out)
         with progress(console) as bar:

@@ -58,8 +58,10 @@ class PrepareSettings(StepSettings):
 
     @property
     def store_uri(self) -> str:
-        """Where the data set is kept."""
-        return self.store or str(self.out.resolve().parent / "store")
+        """Where the data set is kept: an absolute path, or a URI."""
+        if self.store is not None and "://" in self.store:
+            return self.store
+        return str(Path(self.store).resolve() if self.store else self.out.resolve().parent / "store")
 
     @property
     def generates(self) -> bool:

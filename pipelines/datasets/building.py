@@ -12,7 +12,7 @@ from pipelines.datasets.duplicates import across_splits, near_duplicates
 from pipelines.datasets.errors import EmptySplitError, InvalidDataError
 from pipelines.datasets.layout import write_dataset
 from pipelines.datasets.manifest import SPLITS, PreparedDataset, load_dataset
-from pipelines.datasets.place import RECORD, building_beside, report_beside, take_place
+from pipelines.datasets.place import building_beside, report_beside, take_place, write_record
 from pipelines.datasets.profile import reference_profile
 from pipelines.datasets.progress import Bars
 from pipelines.datasets.readers import GeneratedReader, GeneratedRecipe, reader
@@ -47,8 +47,7 @@ def build(settings: PrepareSettings, fingerprint: str, bar: Bars) -> PreparedDat
         )
         dataset = PreparedDataset(target, manifest)
         _describe(dataset, report, bar)
-        record = {"fingerprint": fingerprint, "settings": settings.model_dump(mode="json")}
-        (target / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(target, fingerprint, settings.model_dump(mode="json"), settings.store_uri)
         take_place(target, settings.out)
         report_beside(settings.out).unlink(missing_ok=True)
     return load_dataset(settings.out)

@@ -9,15 +9,46 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipelines.datasets.errors import BrokenDatasetError
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 
-__all__ = ["RECORD", "building_beside", "existing", "refuse_foreign", "report_beside", "take_place"]
+__all__ = [
+    "building_beside",
+    "existing",
+    "kept_in",
+    "note_store",
+    "refuse_foreign",
+    "report_beside",
+    "take_place",
+    "write_record",
+]
 
 RECORD = "prepare.json"
+
+
+def write_record(folder: Path, fingerprint: str, settings: dict[str, Any], store: str) -> None:
+    """Write down in a prepared data set what it was made of, and where it is kept."""
+    record = {"fingerprint": fingerprint, "settings": settings, "store": store}
+    beside = folder / f".{RECORD}.{os.getpid()}"
+    beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    beside.replace(folder / RECORD)
+
+
+def kept_in(folder: Path) -> str | None:
+    """The store that holds a prepared data set; None where nobody wrote it down."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")).get("store") if path.is_file() else None
+
+
+def note_store(out: Path, store: str) -> None:
+    """A set that was there already is kept in this store from now on."""
+    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    if record.get("store") != store:
+        write_record(out, record["fingerprint"], record["settings"], store)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipelines import labelled_table
 from pipelines.datasets.errors import EmptySplitError, InvalidDataError, UnreadableSourceError
 from pipelines.datasets.fingerprint import fingerprint
 from pipelines.datasets.generator.clips import write_video
@@ -110,6 +111,13 @@ def test_a_second_prepare_uses_what_is_there(copy: PrepareResult, tmp_path: Path
     assert (again.digest, again.reused, copy.reused) == (copy.digest, True, False)
     assert again.run_id != copy.run_id
     assert {path: path.stat().st_mtime_ns for path in copy.folder.rglob("*.jpg")} == before
+    # Kept in another store, it is there that whoever trains on it says it can be had.
+    assert labelled_table.stored_source(load_dataset(copy.folder)).uri == str(tmp_path / "store")
+    elsewhere = run(PrepareSettings(out=tmp_path / "set", store=str(tmp_path / "other"), **SMALL))
+    assert (elsewhere.reused, elsewhere.store) == (True, str(tmp_path / "other"))
+    source = labelled_table.stored_source(load_dataset(copy.folder))
+    assert source.uri == str(tmp_path / "other")
+    assert files(Path(source.load(str(tmp_path / "again")))) == files(copy.folder)
     # An altered picture is noticed and everything made again, to the same bytes.
     victim = next(iter(before))
     victim.write_bytes(b"other")
