@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.datasets.generator import PRESETS, Conditions, generate_clip
-from pipelines.datasets.generator.clips import plan_clip
+from pipelines.datasets.generator import PRESETS
+from pipelines.datasets.generator.clips import ClipPlan, plan_clip, write_clip
 from pipelines.datasets.records import Clip
 
-__all__ = ["ClipRecipe", "draw_clips", "eventful_seed"]
+__all__ = ["ClipRecipe", "draw_clips", "eventful_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class ClipRecipe:
     every_line: bool = True
 
 
-def eventful_seed(recipe: ClipRecipe, camera: int, first: int, tries: int = 60) -> int:
-    """The first seed from `first` on whose clip has enough crossings; planning a clip draws nothing.
+def eventful_plan(recipe: ClipRecipe, camera: int, first: int, tries: int = 60) -> ClipPlan:
+    """The clip of the first seed from `first` on that has enough crossings; planning a clip draws nothing.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def eventful_seed(recipe: ClipRecipe, camera: int, first: int, tries: int = 60) 
         )
         crossed = {crossing.line for crossing in plan.crossings}
         if len(plan.crossings) >= recipe.crossings and (not recipe.every_line or len(crossed) == len(plan.lines)):
-            return seed
+            return plan
     raise ValueError(
         f"expected a clip of {recipe.seconds} s at camera {camera} with {recipe.crossings} crossings, found none "
         f"in {tries} tries: ask for longer or busier clips, or for fewer crossings"
@@ -79,20 +79,10 @@ def draw_clips(recipe: ClipRecipe, folder: Path, on_frame: Callable[[], None] | 
     clips = []
     for number in range(recipe.count):
         camera = number % recipe.cameras
-        seed = eventful_seed(recipe, camera, 1000 * (recipe.seed + 1) + 100 * number)
-        made = generate_clip(
+        made = write_clip(
+            eventful_plan(recipe, camera, 1000 * (recipe.seed + 1) + 100 * number),
             folder,
             f"cam-{camera}-{number}",
-            camera,
-            seconds=recipe.seconds,
-            fps=recipe.fps,
-            width=recipe.width,
-            height=recipe.height,
-            seed=seed,
-            town=recipe.town,
-            density=PRESETS[recipe.density],
-            conditions=Conditions(),
-            classes=recipe.classes,
             time=start + timedelta(hours=number),
             on_frame=None if on_frame is None else lambda done, total: on_frame(),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +22,7 @@ from pipelines.datasets.generator.sites import Site, SiteLine, SiteZone, site, s
 from pipelines.datasets.generator.traffic import Actor, traffic
 from pipelines.datasets.generator.truth import Crossing, ZoneTruth, true_crossings, true_zones
 
-__all__ = ["ClipPlan", "GeneratedClip", "generate_clip", "plan_clip"]
+__all__ = ["ClipPlan", "GeneratedClip", "generate_clip", "plan_clip", "write_clip"]
 
 _START = datetime(2026, 3, 16, 9, tzinfo=UTC)
 
@@ -49,6 +50,7 @@ class ClipPlan:
     frames: int
     fps: float
     seed: int
+    classes: tuple[str, ...]
 
     def draw(self) -> Iterator[tuple[npt.NDArray[np.uint8], list[Seen]]]:
         """Frame by frame: the RGB picture (H, W, 3), and what is in it."""
@@ -101,7 +103,20 @@ def plan_clip(
     conditions: Conditions | None = None,
     classes: tuple[str, ...] = ("person", "car", "truck"),
 ) -> ClipPlan:
-    """Decide everything about a clip but its pixels."""
+    """Decide everything about a clip but its pixels.
+
+    Parameters
+    ----------
+    camera : int
+        Which camera of the town; its lines and zones make the scene.
+    conditions : Conditions
+        Light, weather, blur, noise, a moved camera: the knobs of a shifted window.
+
+    Raises
+    ------
+    ValueError
+        For an odd width or height.
+    """
     density, conditions = density or Density(), conditions or Conditions()
     if width % 2 or height % 2:
         raise ValueError(f"expected an even width and height for H.264, got {width}x{height}")
@@ -125,6 +140,7 @@ def plan_clip(
         frames=frames,
         fps=fps,
         seed=seed,
+        classes=classes,
     )
 
 
@@ -133,49 +149,32 @@ def generate_clip(
     name: str,
     camera: int,
     *,
-    seconds: float = 20.0,
-    fps: float = 10.0,
-    width: int = 640,
-    height: int = 360,
-    seed: int = 0,
-    town: int = 0,
-    density: Density | None = None,
-    conditions: Conditions | None = None,
-    classes: tuple[str, ...] = ("person", "car", "truck"),
+    time: datetime = _START,
+    on_frame: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> GeneratedClip:
+    """Plan a clip of a camera with the options of `plan_clip`, and write it as `write_clip` does."""
+    return write_clip(plan_clip(camera, **options), folder, name, time=time, on_frame=on_frame)
+
+
+def write_clip(
+    plan: ClipPlan,
+    folder: Path | str,
+    name: str,
+    *,
     time: datetime = _START,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> GeneratedClip:
-    """Write a clip with its scene, tracks and truth into a folder.
+    """Draw a clip and write it with its scene, tracks and truth into a folder.
 
     Parameters
     ----------
     folder : path
         Gets NAME.mp4, NAME.scene.yaml, NAME.gt.txt (MOT) and NAME.truth.json.
-    camera : int
-        Which camera of the town; its lines and zones make the scene.
-    conditions : Conditions
-        Light, weather, blur, noise, a moved camera: the knobs of a shifted window.
     on_frame : callable, optional
         Told (frames done, frames in all).
-
-    Raises
-    ------
-    ValueError
-        For an odd width or height.
     """
-    conditions = conditions or Conditions()
-    plan = plan_clip(
-        camera,
-        seconds=seconds,
-        fps=fps,
-        width=width,
-        height=height,
-        seed=seed,
-        town=town,
-        density=density,
-        conditions=conditions,
-        classes=classes,
-    )
+    classes, pixels = plan.classes, plan.renderer.width * plan.renderer.height
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[str] = []
@@ -184,7 +183,7 @@ def generate_clip(
     def pictures() -> Iterator[npt.NDArray[np.uint8]]:
         for number, (image, seen) in enumerate(plan.draw(), start=1):
             for one in seen:
-                if is_labelled(one, width * height):
+                if is_labelled(one, pixels):
                     x1, y1, x2, y2 = one.box
                     klass = classes.index(kinds[one.track]) + 1
                     rows.append(
@@ -196,15 +195,16 @@ def generate_clip(
             yield image
 
     video = folder / f"{name}.mp4"
-    write_video(video, pictures(), fps)
+    write_video(video, pictures(), plan.fps)
     mot = folder / f"{name}.gt.txt"
     mot.write_text("\n".join(rows) + "\n", encoding="utf-8")
     scene = folder / f"{name}.scene.yaml"
     scene.write_text(yaml.safe_dump(scene_dict(plan), sort_keys=False), encoding="utf-8")
-    truth = truth_dict(plan, classes)
+    truth = truth_dict(plan)
     truth_file = folder / f"{name}.truth.json"
     truth_file.write_text(json.dumps(truth) + "\n", encoding="utf-8")
-    return GeneratedClip(name, video, scene, mot, truth_file, truth, conditions.tags(), plan.place.name, time)
+    tags = plan.renderer.conditions.tags()
+    return GeneratedClip(name, video, scene, mot, truth_file, truth, tags, plan.place.name, time)
 
 
 def scene_dict(plan: ClipPlan) -> dict[str, object]:
@@ -219,7 +219,7 @@ def scene_dict(plan: ClipPlan) -> dict[str, object]:
     return {"camera": plan.place.name, "units": "relative", "lines": lines, "zones": zones}
 
 
-def truth_dict(plan: ClipPlan, classes: tuple[str, ...]) -> dict[str, object]:
+def truth_dict(plan: ClipPlan) -> dict[str, object]:
     """What is true of a clip, as JSON has it; the lines' shape is that of `camera-counting count`."""
     lines: dict[str, object] = {}
     for line in plan.lines:
@@ -251,7 +251,7 @@ def truth_dict(plan: ClipPlan, classes: tuple[str, ...]) -> dict[str, object]:
         "lines": lines,
         "zones": zones,
         "events": events,
-        "classes": list(classes),
+        "classes": list(plan.classes),
         "frames": plan.frames,
         "fps": plan.fps,
         "seed": plan.seed,
