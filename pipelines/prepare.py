@@ -139,9 +139,9 @@ def main() -> None:
         result = run(settings, console)
     except InvalidDataError as error:
         console.print(error.report.table())
-        raise click.ClickException(str(error)) from error
+        raise SystemExit(f"error: {error}") from error
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise SystemExit(f"error: {error}") from error
     click.echo(f"{result.report.summary()}{' (was there already)' if result.reused else ''}")
     for note in result.report.notes:
         click.echo(f"note      {note}")

@@ -24,9 +24,9 @@ BOX = [8.0, 12.0, 24.0, 36.0]
 LINE = "1 0.250000 0.500000 0.250000 0.500000\n"  # the same box of the second class
 
 
-def picture(path: Path, seed: int = 0) -> None:
+def picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+    noise = np.random.default_rng(list(path.parts[-2].encode())).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
     Image.fromarray(noise).save(path)
 
 

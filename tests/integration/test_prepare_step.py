@@ -26,7 +26,7 @@ from pipelines.datasets.generator.clips import write_video
 from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.readers import reader
 from pipelines.datasets.validation import ValidationReport
-from pipelines.prepare import PrepareResult, PrepareSettings, run
+from pipelines.prepare import PrepareResult, PrepareSettings, main, run
 
 SMALL = {"pictures": 16, "cameras": 2, "width": 96, "height": 72, "days": 4, "clips": 1, "clip_seconds": 4.0,
          "clip_width": 96, "clip_height": 72, "clip_crossings": 1}  # fmt: skip
@@ -281,6 +281,24 @@ def test_a_clip_with_another_truth_is_another_source(tmp_path: Path) -> None:
     (tmp_path / "other.gt.txt").write_text("of another clip")
     assert len(set(found)) == 6
     assert fingerprint(settings) == found[-1]
+
+
+def test_what_is_wrong_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [
+        "prepare",
+        "--source",
+        str(tmp_path / "nowhere"),
+        "--format",
+        "yolo",
+        "--out",
+        str(tmp_path / "set"),
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit, match=r"^error: expected a YOLO data set .*nowhere"):
+        main()
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_source_that_is_not_there(store: Path, tmp_path: Path) -> None:
