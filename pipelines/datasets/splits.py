@@ -96,10 +96,11 @@ def split_by_camera_and_time(
     for index, record in enumerate(records):
         if record.camera in rule.holdout_cameras:
             chosen[index] = "test"
-    of_clips = [pair for pair in alike if any(records[i].clip is not None for i in pair)]
-    _join(records, [pair for pair in alike if pair not in set(of_clips)], rule, chosen)
-    for i, j in of_clips:
-        _keep_the_later(i, j, chosen)
+    frames = {i for i, record in enumerate(records) if record.clip is not None}
+    _join(records, [pair for pair in alike if frames.isdisjoint(pair)], rule, chosen)
+    for i, j in alike:
+        if not frames.isdisjoint((i, j)):
+            _keep_the_later(i, j, chosen)
     _leave_neighbours_out(records, pictures, rule.block_minutes, chosen)
     found: dict[str, list[Record]] = {split: [] for split in SPLITS}
     for record, split in sorted(zip(records, chosen, strict=True), key=lambda pair: pair[0].name):
