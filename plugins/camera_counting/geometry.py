@@ -10,14 +10,17 @@ import numpy.typing as npt
 
 __all__ = [
     "Segment",
+    "border_distance",
     "first_self_crossing",
     "inside",
     "polygon_area",
-    "polygon_depth",
     "segment_polygon_span",
 ]
 
 _Point = tuple[float, float]
+
+# Boxes are float32, which tells pixels of the largest pictures apart to a thousandth: what is nearer lies upon it.
+_ON_BORDER = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,39 +122,42 @@ def _touch(a: _Point, b: _Point, c: _Point, d: _Point) -> bool:
     )
 
 
-def inside(polygon: npt.NDArray[np.float64], x: float, y: float) -> bool:
-    """Whether a point lies inside a polygon (K, 2), by the even-odd rule (left and top borders belong to it).
+def inside(polygon: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Mask (N,) of the points (N, 2) that lie inside a polygon (K, 2), by the even-odd rule, or on its border.
 
     Examples
     --------
     >>> square = np.array([[0, 0], [10, 0], [10, 10], [0, 10.0]])
-    >>> inside(square, 5, 5), inside(square, 15, 5)
-    (True, False)
+    >>> inside(square, np.array([[5, 5], [10, 5], [5, 10], [15, 5.0]])).tolist()
+    [True, True, True, False]
     """
-    x0, y0 = polygon[:, 0], polygon[:, 1]
+    x, y = points[:, 0, None], points[:, 1, None]
+    x0, y0 = polygon.T
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
     spans = (y0 > y) != (y1 > y)
-    if not spans.any():
-        return False
-    x0, y0, x1, y1 = x0[spans], y0[spans], x1[spans], y1[spans]
-    hits = x < (x1 - x0) * (y - y0) / (y1 - y0) + x0
-    return bool(np.count_nonzero(hits) % 2)
+    rise = np.where(y1 == y0, 1.0, y1 - y0)  # a level edge spans no point
+    hits = spans & (x < (x1 - x0) * (y - y0) / rise + x0)
+    on_border = border_distance(polygon, np.roll(polygon, -1, axis=0), points) <= _ON_BORDER
+    return np.asarray((np.count_nonzero(hits, axis=1) % 2 == 1) | on_border)
 
 
-def polygon_depth(polygon: npt.NDArray[np.float64], x: float, y: float) -> float:
-    """Distance of a point from the polygon's border, in pixels: positive inside, negative outside.
+def border_distance(
+    starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Distance (N,) of points (N, 2) from the nearest of the edges `starts` to `ends` (K, 2), in pixels.
+
+    Infinite where there is no edge.
 
     Examples
     --------
-    >>> polygon_depth(np.array([[0, 0], [10, 0], [10, 10], [0, 10.0]]), 5, 8)
-    2.0
+    >>> border_distance(np.array([[0, 10.0]]), np.array([[10, 10.0]]), np.array([[5, 8], [13, 14.0]])).tolist()
+    [2.0, 5.0]
     """
-    a = polygon
-    d = np.roll(polygon, -1, axis=0) - a
-    v = np.array([x, y]) - a
-    t = np.clip((v * d).sum(1) / (d * d).sum(1), 0, 1)
-    distance = float(np.sqrt(((v - t[:, None] * d) ** 2).sum(1).min()))
-    return distance if inside(polygon, x, y) else -distance
+    along = ends - starts
+    v = points[:, None] - starts
+    part = np.clip((v * along).sum(2) / (along * along).sum(1), 0, 1)
+    off = v - part[:, :, None] * along
+    return np.asarray(np.sqrt((off**2).sum(2).min(1, initial=np.inf)))
 
 
 def segment_polygon_span(

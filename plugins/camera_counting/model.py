@@ -278,15 +278,11 @@ def count_in_zones(
 
     found: dict[str, dict[str, int]] = {}
     for zone in scene.for_size(width, height).zones:
-        counted = [name for name in classes if zone.classes is None or name in zone.classes]
-        numbers = dict.fromkeys(counted, 0)
-        corners = np.asarray(zone.polygon, np.float64)
         points = anchors(np.asarray(detections.boxes, np.float64), zone.anchor)
-        for (x, y), class_id in zip(points, detections.class_ids, strict=True):
-            name = detections.names[class_id]
-            if name in numbers and inside(corners, float(x), float(y)):
-                numbers[name] += 1
-        found[zone.name] = numbers
+        counts = detections.take(inside(np.asarray(zone.polygon, np.float64), points)).counts()
+        found[zone.name] = {
+            name: counts.get(name, 0) for name in classes if zone.classes is None or name in zone.classes
+        }
     return found
 
 

@@ -88,7 +88,7 @@ class Counter:
             scene.check_classes(self.names)
             self._size = scene.size
             self._lines = [LineGauge(line) for line in scene.lines]
-            self._zones = [ZoneGauge(zone) for zone in scene.zones]
+            self._zones = [ZoneGauge(zone, scene.size) for zone in scene.zones]
             self._gauges = [*self._lines, *self._zones]
 
     def update(self, tracks: Tracks, frame: int) -> list[Event]:

@@ -85,9 +85,9 @@ class LineGauge:
 
 
 class ZoneGauge:
-    """One zone: the stays of all tracks, and the sums."""
+    """One zone in a picture of `size` (width, height): the stays of all tracks, and the sums."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, size: tuple[float, float] | None) -> None:
         self.name = zone.name
         self.anchor = zone.anchor
         self.classes = None if zone.classes is None else set(zone.classes)
@@ -95,7 +95,7 @@ class ZoneGauge:
         self.left = 0
         self.dwell = Dwell()
         self.peak = 0
-        self._area = Area(zone.polygon)
+        self._area = Area(zone.polygon, size)
         self._stays: dict[int, ZoneStay] = {}
         self._first: float | None = None
         self._now = 0.0
@@ -105,11 +105,12 @@ class ZoneGauge:
     ) -> list[tuple[int, Passage]]:
         """Where tracks are seen now; gives who came and who left."""
         found = []
-        for track, observation in zip(tracks, seen, strict=True):
+        depths = self._area.depths(points).tolist()
+        for track, observation, depth in zip(tracks, seen, depths, strict=True):
             stay = self._stays.get(track)
             if stay is None:
                 stay = self._stays[track] = ZoneStay(self._area, at_start=at_start)
-            found += [(track, passage) for passage in stay.step(observation)]
+            found += [(track, passage) for passage in stay.step(observation, depth)]
         return found
 
     def end(self, track: int, _: float) -> Passage | None:

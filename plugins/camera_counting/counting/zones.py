@@ -2,7 +2,8 @@
 
 As at a line, a side is only left for good when the anchor is beyond the border by a margin relative to the
 object's size, so that jitter at the border makes nobody come and go. A path that leads through the zone between
-two frames entered it and left it, with the time it spent inside.
+two frames entered it and left it, with the time it spent inside. The border belongs to the zone, and where it runs
+along the picture's own border nobody can be beyond it: what the picture cuts off stands there, and is inside.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import numpy.typing as npt
 
 from camera_counting.counting.crossing import LEAST_MARGIN, MARGIN
 from camera_counting.counting.events import Observation
-from camera_counting.geometry import polygon_area, polygon_depth, segment_polygon_span
+from camera_counting.geometry import border_distance, inside, polygon_area, segment_polygon_span
 
 __all__ = ["Area", "Passage", "ZoneStay"]
 
 
 class Area:
-    """A zone's polygon with what is worth computing once."""
+    """A zone's polygon in a picture of `size` (width, height), with what is worth computing once."""
 
-    def __init__(self, corners: tuple[tuple[float, float], ...]) -> None:
+    def __init__(self, corners: tuple[tuple[float, float], ...], size: tuple[float, float] | None = None) -> None:
         self.polygon: npt.NDArray[np.float64] = np.asarray(corners, np.float64)
+        ends = np.roll(self.polygon, -1, axis=0)
+        real = np.ones(len(ends), bool)
+        if size is not None:
+            for side in (np.zeros(2), np.asarray(size)):
+                real &= ~((np.abs(self.polygon - side) < 0.5) & (np.abs(ends - side) < 0.5)).any(1)
+        self._starts, self._ends = self.polygon[real], ends[real]
         around = np.hypot(*(np.roll(self.polygon, -1, axis=0) - self.polygon).T).sum()
         # area / circumference is half the width of a long zone: no margin may be wider than the zone is deep
         self.widest_margin = 0.5 * polygon_area(corners) / float(around)
@@ -33,9 +40,10 @@ class Area:
         """By how much an object of this size must be beyond the border."""
         return float(min(max(MARGIN * size, LEAST_MARGIN), self.widest_margin))
 
-    def depth(self, seen: Observation) -> float:
-        """Distance from the border: positive inside, negative outside."""
-        return polygon_depth(self.polygon, seen.x, seen.y)
+    def depths(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Distance (N,) of points (N, 2) from the border inside the picture: negative outside, 0 upon it."""
+        distances = border_distance(self._starts, self._ends, points)
+        return np.where(inside(self.polygon, points), distances, -distances)
 
     def span(self, before: Observation, seen: Observation) -> tuple[float, float] | None:
         """Where the step from `before` to `seen` meets the border first and last, as parts of the way."""
@@ -81,10 +89,9 @@ class ZoneStay:
         """When the track was seen last."""
         return self._last[0].seconds if self._last is not None else 0.0
 
-    def step(self, seen: Observation) -> list[Passage]:
-        """Follow the path to where the track is seen now."""
-        depth = self.area.depth(seen)
-        now = depth > 0
+    def step(self, seen: Observation, depth: float) -> list[Passage]:
+        """Follow the path to where the track is seen now, `depth` pixels inside the border."""
+        now = depth >= 0
         found: list[Passage] = []
         if self._last is None:
             self._inside = now

@@ -68,6 +68,26 @@ def test_first_seen_inside_later_on_entered():
     assert (count.entered, count.occupancy) == (1, 1)
 
 
+@pytest.mark.parametrize("side", ["bottom", "right"])
+def test_what_the_picture_cuts_off_stands_in_a_zone_that_reaches_its_border(side):
+    # boxes are clipped to the picture of 400 x 300: the anchor then lies exactly upon its border
+    zone = {"name": "Z", "polygon": [[200, 0], [400, 0], [400, 300], [200, 300]], "anchor": side}
+    if side == "bottom":  # along the lower border, into the zone at x=200
+        count, events = run({1: path(*straight((100, 300), (350, 300), 26))}, zone)
+        assert [(e.kind, e.seconds) for e in events] == [("entered", pytest.approx(1.0))]
+        assert (count.entered, count.occupancy) == (1, 1)
+    else:  # the middle of the right-hand edge of its box, 15 pixels from the anchor that is given here
+        count, _ = run({1: path(*[(385, 150)] * 21)}, zone)
+        assert (count.occupancy, count.peak, count.mean) == (1, 1, pytest.approx(1.0))
+
+
+def test_a_zone_of_the_whole_picture_holds_whatever_is_seen():
+    zone = {"name": "Z", "polygon": [[0, 0], [400, 0], [400, 300], [0, 300]]}
+    corners = {1: (0, 0), 2: (400, 0), 3: (400, 300), 4: (0, 300), 5: (200, 300), 6: (400, 100)}
+    count, events = run({track: path(*[at] * 11) for track, at in corners.items()}, zone)
+    assert (count.occupancy, count.peak, events) == (6, 6, [])
+
+
 def test_a_jump_over_a_thin_zone_enters_and_leaves_it():
     thin = {"name": "Z", "polygon": [[198, 0], [202, 0], [202, 300], [198, 300]]}
     count, events = run({1: path((100, 150), (300, 150))}, thin)
