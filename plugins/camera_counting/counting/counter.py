@@ -79,7 +79,7 @@ class Counter:
         self._classes = None if classes is None else set(classes)
         self._records: dict[int, _Record] = {}
         self._objects: Tally[str] = Tally()
-        self._started = False
+        self._began: float | None = None
         self._size: tuple[float, float] | None = None
         self._lines: list[LineGauge] = []
         self._zones: list[ZoneGauge] = []
@@ -107,7 +107,10 @@ class Counter:
             What can be told now, in the order of time. An event may be told some frames after it happened, with
             its own time: a crossing counts once it is certain.
         """
-        at_start, self._started = not self._started, True
+        at_start = self._began is None
+        # a clock that jumps back begins anew
+        self._began = tracks.seconds if self._began is None else min(self._began, tracks.seconds)
+        elapsed = tracks.seconds - self._began
         boxes = tracks.boxes.astype(np.float64)
         ids = tracks.ids.tolist()
         for i, track in enumerate(ids):
@@ -126,7 +129,7 @@ class Counter:
                     ],
                 )
             points, seen = seen_at[gauge.anchor]
-            for track, happened in gauge.update(ids, points, seen, at_start=at_start):
+            for track, happened in gauge.update(ids, points, seen, at_start=at_start, elapsed=elapsed):
                 self._records[track].waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = [event for track in ids if self._records[track].waiting for event in self._tell(track)]
         for track in tracks.ended:

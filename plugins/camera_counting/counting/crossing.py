@@ -54,10 +54,11 @@ _NOWHERE = Observation(0.0, 0.0, 0.0, 0.0, 0)
 
 
 class LineWalk:
-    """The path of one track as seen from one line."""
+    """The path of one track as seen from one line; the clip runs for `elapsed` seconds when it is first seen."""
 
     __slots__ = (
         "_born",
+        "_elapsed",
         "_flips",
         "_last",
         "_net",
@@ -65,15 +66,13 @@ class LineWalk:
         "_recent",
         "_side",
         "_since_flip",
-        "_start",
         "_unasked",
         "segment",
     )
 
-    def __init__(self, segment: Segment, *, at_start: bool) -> None:
+    def __init__(self, segment: Segment, *, elapsed: float) -> None:
         self.segment = segment
-        # a track that was there on the first frame came from nowhere
-        self._start = at_start
+        self._elapsed = elapsed
         self._unasked = True
         self._side = 0
         self._born: tuple[Observation, float] = (_NOWHERE, 0.0)
@@ -174,13 +173,14 @@ class LineWalk:
 
     def _before_birth(self, raw: int) -> Crossing | None:
         """The crossing of an object that was first seen just beyond the line, on its way from there."""
-        if self._start or not self._moved():
+        # what came over the line before the clip began is nothing that happened in it
+        if self._elapsed <= 0 or not self._moved():
             return None
         seen, distance = self._born
         speed = self._speed(last=False)
         if speed * raw <= 0:
             return None
-        reach = _BEYOND_SECONDS_AT_BORDER if seen.at_border else _BEYOND_SECONDS
+        reach = min(_BEYOND_SECONDS_AT_BORDER if seen.at_border else _BEYOND_SECONDS, self._elapsed)
         return self._beyond(self._born, abs(distance / speed), reach, raw, last=False)
 
     def _beyond(

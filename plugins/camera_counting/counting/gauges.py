@@ -42,15 +42,21 @@ class LineGauge:
         self._lately: deque[tuple[int, Crossing]] = deque()
 
     def update(
-        self, tracks: Sequence[int], points: _Points, seen: Sequence[Observation], *, at_start: bool
+        self,
+        tracks: Sequence[int],
+        points: _Points,
+        seen: Sequence[Observation],
+        *,
+        at_start: bool,
+        elapsed: float,
     ) -> list[tuple[int, Crossing]]:
-        """Where tracks are seen now; gives the crossings that became certain."""
+        """Where tracks are seen now, `elapsed` seconds into the clip; gives the crossings that became certain."""
         found = []
         distances = self._segment.side(points).tolist()
         for track, observation, distance in zip(tracks, seen, distances, strict=True):
             walk = self._walks.get(track)
             if walk is None:
-                walk = self._walks[track] = LineWalk(self._segment, at_start=at_start)
+                walk = self._walks[track] = LineWalk(self._segment, elapsed=elapsed)
             crossing = walk.step(observation, distance)
             if crossing is not None and self._is_news(track, crossing):
                 found.append((track, crossing))
@@ -101,9 +107,15 @@ class ZoneGauge:
         self._now = 0.0
 
     def update(
-        self, tracks: Sequence[int], points: _Points, seen: Sequence[Observation], *, at_start: bool
+        self,
+        tracks: Sequence[int],
+        points: _Points,
+        seen: Sequence[Observation],
+        *,
+        at_start: bool,
+        elapsed: float,
     ) -> list[tuple[int, Passage]]:
-        """Where tracks are seen now; gives who came and who left."""
+        """Where tracks are seen now; gives who came and who left. Those `at_start` were there already."""
         found = []
         depths = self._area.depths(points).tolist()
         for track, observation, depth in zip(tracks, seen, depths, strict=True):

@@ -117,6 +117,18 @@ def test_an_object_first_seen_just_beyond_the_line_came_over_it():
     assert walk([(200, 156)] * 30 + path, late=True) == (0, 0)
 
 
+def test_nothing_is_told_of_the_time_before_the_clip_began():
+    # 8 pixels beyond the line at frame 1 (0.1 s), 4 pixels a frame: it went over 0.1 s before the clip began
+    scene = Scene.from_dict({"size": [WIDTH, HEIGHT], "lines": [LINE]}).for_size(WIDTH, HEIGHT)
+    for speed, expected in ((4, 0), (10, 1)):  # at 10 pixels a frame it went over at 0.02 s
+        counter = Counter(scene, NAMES)
+        events = counter.update(tracks_at(0.0, {}), 0)
+        for frame in range(1, 20):
+            events += counter.update(tracks_at(frame / 10, {1: (200, 158 + speed * (frame - 1))}), frame)
+        assert counter.result().lines["L"].into == expected
+        assert [event.seconds for event in events] == pytest.approx([0.02] * expected)
+
+
 def test_nothing_counts_before_the_track_is_confirmed_and_everything_after():
     scene = Scene.from_dict({"size": [WIDTH, HEIGHT], "lines": [LINE]}).for_size(WIDTH, HEIGHT)
     counter = Counter(scene, NAMES)
