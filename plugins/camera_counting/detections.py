@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Detections"]
+__all__ = ["Detections", "confusable"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,3 +96,16 @@ class Detections:
         """How many of each class, zeros included, in the model's order."""
         numbers = np.bincount(self.class_ids, minlength=len(self.names))
         return {name: int(number) for name, number in zip(self.names, numbers, strict=True)}
+
+    def may_be_confused(self) -> npt.NDArray[np.bool_]:
+        """Mask (N, N) of the pairs whose classes are `confusable`."""
+        people = np.array([name == _PERSON for name in self.names], bool)[self.class_ids]
+        return np.asarray(people[:, None] == people[None])
+
+
+_PERSON = "person"
+
+
+def confusable(name: str, other: str) -> bool:
+    """Whether two boxes may be one object: a truck on a car is one, a person on a bicycle are two."""
+    return (name == _PERSON) == (other == _PERSON)

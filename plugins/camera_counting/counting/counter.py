@@ -15,6 +15,7 @@ from camera_counting.counting.events import Event, Observation
 from camera_counting.counting.gauges import LineGauge, ZoneGauge
 from camera_counting.counting.result import SceneCount
 from camera_counting.counting.zones import Passage
+from camera_counting.detections import confusable
 from camera_counting.scene import Anchor, Scene
 from camera_counting.tracking.base import Tracks
 
@@ -33,8 +34,9 @@ class _Record:
     sightings: int = 0
     # happened, but not told: the track is no certain object yet, or not of a class that counts there
     waiting: list[_Happening] = field(default_factory=list)
-    # the crossings that were told, with the class they were counted for: moved if the class is decided anew
-    crossings: list[tuple[LineGauge, str, str]] = field(default_factory=list)
+    # what was told, and is counted for the class: it moves if that is decided anew
+    crossings: list[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=list)
+    passages: list[tuple[ZoneGauge, Passage]] = field(default_factory=list)
 
 
 _Happening = tuple[LineGauge, Crossing] | tuple[ZoneGauge, Passage]
@@ -164,10 +166,11 @@ class Counter:
         """A track's class is decided over its life: what was counted for the old one moves to the new one."""
         self._objects[before] -= self._is_wanted(before, None)
         self._objects[now] += self._is_wanted(now, None)
-        for gauge, name, direction in record.crossings:
-            gauge.sums[name, direction] -= self._is_wanted(name, gauge.classes)
-            gauge.sums[now, direction] += self._is_wanted(now, gauge.classes)
-        record.crossings = [(gauge, now, direction) for gauge, _, direction in record.crossings]
+        for line, direction in record.crossings:
+            line.sums[before, direction] -= self._is_wanted(before, line.classes)
+            line.sums[now, direction] += self._is_wanted(now, line.classes)
+        for zone, passage in record.passages:
+            zone.note(passage, self._is_wanted(now, zone.classes) - self._is_wanted(before, zone.classes))
 
     def _tell(self, track: int) -> list[Event]:
         record = self._records[track]
@@ -180,13 +183,18 @@ class Counter:
                 still.append((gauge, happened))
                 continue
             kind: Literal["crossing", "entered", "left"]
+            direction: Literal["in", "out"]
             if isinstance(gauge, LineGauge) and isinstance(happened, Crossing):
-                kind, into = "crossing", happened.direction > 0
-                gauge.sums[class_name, "in" if into else "out"] += 1
-                record.crossings.append((gauge, class_name, "in" if into else "out"))
+                if not gauge.tell(track, happened, class_name):
+                    continue
+                if happened.guessed:
+                    self._take_from_others(track, gauge, happened, class_name)
+                kind, direction = "crossing", happened.word
+                record.crossings.append((gauge, direction))
             elif isinstance(gauge, ZoneGauge) and isinstance(happened, Passage):
-                kind, into = ("entered", True) if happened.entered else ("left", False)
+                kind, direction = ("entered", "in") if happened.entered else ("left", "out")
                 gauge.note(happened)
+                record.passages.append((gauge, happened))
                 if not happened.counted:
                     continue
             else:
@@ -195,7 +203,7 @@ class Counter:
                 Event(
                     kind=kind,
                     name=gauge.name,
-                    direction="in" if into else "out",
+                    direction=direction,
                     frame=happened.frame,
                     seconds=round(happened.seconds, 6),
                     position=(happened.x, happened.y),
@@ -206,6 +214,22 @@ class Counter:
             )
         record.waiting = still  # type: ignore[assignment]
         return events
+
+    def _take_from_others(self, track: int, line: LineGauge, guess: Crossing, class_name: str) -> None:
+        """What others wait to tell of the object that crossed as guessed is told with this guess."""
+        for other, record in self._records.items():
+            if (
+                other == track
+                or not record.waiting
+                or self._counts(record, line)
+                or not confusable(self.names[record.class_id], class_name)
+            ):
+                continue
+            record.waiting = [
+                (gauge, happened)  # type: ignore[misc]
+                for gauge, happened in record.waiting
+                if not (gauge is line and isinstance(happened, Crossing) and guess.is_near(happened))
+            ]
 
     def _end(self, track: int, now: float) -> list[Event]:
         record = self._records.get(track)
@@ -224,12 +248,11 @@ class Counter:
             classes is None or class_name in classes
         )
 
-    def _counts_in(self, zone: ZoneGauge) -> Callable[[int], bool]:
-        def counts(track: int) -> bool:
-            record = self._records[track]
-            return record.confirmed and self._is_wanted(self.names[record.class_id], zone.classes)
+    def _counts(self, record: _Record, gauge: LineGauge | ZoneGauge) -> bool:
+        return record.confirmed and self._is_wanted(self.names[record.class_id], gauge.classes)
 
-        return counts
+    def _counts_in(self, zone: ZoneGauge) -> Callable[[int], bool]:
+        return lambda track: self._counts(self._records[track], zone)
 
     def _at_border(self, boxes: _Array) -> npt.NDArray[np.bool_]:
         if self._size is None:

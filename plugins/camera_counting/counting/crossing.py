@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import hypot
+from typing import Literal
 
 from camera_counting.counting.events import Observation
 from camera_counting.geometry import Segment
@@ -26,6 +27,10 @@ LEAST_MARGIN = 1.0
 # For how long a path is followed beyond its ends; longer where the frame's border cuts the object.
 _BEYOND_SECONDS = 0.25
 _BEYOND_SECONDS_AT_BORDER = 0.5
+# A guessed crossing so near to another one in time and place (relative to the size) is the same: the two paths are
+# pieces of one object's.
+_SAME_SECONDS = 1.5
+_SAME_PLACE = 0.8
 # The ends of a path over which its speed is taken.
 _SPEED_SECONDS = 0.5
 
@@ -44,6 +49,19 @@ class Crossing:
     frame: int
     size: float
     guessed: bool = False
+
+    @property
+    def word(self) -> Literal["in", "out"]:
+        """The direction, as it is told."""
+        return "in" if self.direction > 0 else "out"
+
+    def is_near(self, other: Crossing) -> bool:
+        """Whether two paths of one object may have crossed so: the same way, at about the same time and place."""
+        return (
+            other.direction == self.direction
+            and abs(other.seconds - self.seconds) <= _SAME_SECONDS
+            and hypot(other.x - self.x, other.y - self.y) <= _SAME_PLACE * max(other.size, self.size)
+        )
 
 
 def _margin(seen: Observation) -> float:

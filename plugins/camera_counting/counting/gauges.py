@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import hypot
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from camera_counting.counting.crossing import Crossing, LineWalk
 from camera_counting.counting.events import Observation
 from camera_counting.counting.result import Dwell, LineCount, ZoneCount
 from camera_counting.counting.zones import Area, Passage, ZoneStay
+from camera_counting.detections import confusable
 from camera_counting.geometry import Segment
 from camera_counting.scene import Line, Zone
 
@@ -21,10 +21,6 @@ __all__ = ["LineGauge", "ZoneGauge"]
 
 _Points = npt.NDArray[np.float64]
 
-# A guessed crossing is no news where another track crossed so near in time and place (relative to the size): the
-# two are pieces of one object's path.
-_SAME_SECONDS = 1.5
-_SAME_PLACE = 0.8
 # A track out of sight for longer is not taken to be in a zone at the moment, though it may be found again.
 _PRESENT_SECONDS = 1.0
 
@@ -39,7 +35,7 @@ class LineGauge:
         self.sums: Tally[tuple[str, str]] = Tally()
         self._segment = Segment(line.start, line.end)
         self._walks: dict[int, LineWalk] = {}
-        self._lately: deque[tuple[int, Crossing]] = deque()
+        self._told: deque[tuple[int, Crossing, str]] = deque()
 
     def update(
         self,
@@ -58,36 +54,32 @@ class LineGauge:
             if walk is None:
                 walk = self._walks[track] = LineWalk(self._segment, elapsed=elapsed)
             crossing = walk.step(observation, distance)
-            if crossing is not None and self._is_news(track, crossing):
+            if crossing is not None:
                 found.append((track, crossing))
         return found
 
     def end(self, track: int, now: float) -> Crossing | None:
         """A track ended; gives the crossing that its last steps tell of."""
         walk = self._walks.pop(track, None)
-        crossing = walk.end(now) if walk is not None else None
-        return crossing if crossing is not None and self._is_news(track, crossing) else None
+        return walk.end(now) if walk is not None else None
+
+    def tell(self, track: int, crossing: Crossing, class_name: str) -> bool:
+        """Take a crossing of a track that counts into the sums, unless it was told of another track already."""
+        while self._told and self._told[0][1].seconds < crossing.seconds - 10:
+            self._told.popleft()
+        if crossing.guessed and any(
+            other != track and confusable(name, class_name) and crossing.is_near(past)
+            for other, past, name in self._told
+        ):
+            return False
+        self._told.append((track, crossing, class_name))
+        self.sums[class_name, crossing.word] += 1
+        return True
 
     def count(self) -> LineCount:
         """The sums."""
         classes = sorted({name for (name, _), number in self.sums.items() if number})
         return LineCount({name: {d: self.sums[name, d] for d in ("in", "out")} for name in classes})
-
-    def _is_news(self, track: int, crossing: Crossing) -> bool:
-        while self._lately and self._lately[0][1].seconds < crossing.seconds - 10:
-            self._lately.popleft()
-        if crossing.guessed:
-            for other, past in self._lately:
-                near = _SAME_PLACE * max(past.size, crossing.size)
-                if (
-                    other != track
-                    and past.direction == crossing.direction
-                    and abs(past.seconds - crossing.seconds) <= _SAME_SECONDS
-                    and hypot(past.x - crossing.x, past.y - crossing.y) <= near
-                ):
-                    return False
-        self._lately.append((track, crossing))
-        return True
 
 
 class ZoneGauge:
@@ -130,13 +122,16 @@ class ZoneGauge:
         stay = self._stays.pop(track, None)
         return stay.end() if stay is not None else None
 
-    def note(self, passage: Passage) -> None:
-        """Take a passage of a track that counts into the sums."""
+    def note(self, passage: Passage, number: int = 1) -> None:
+        """Take a passage of a track that counts into the sums; with -1 take it back, with 0 leave them."""
         if passage.entered:
-            self.entered += passage.counted
-        else:
-            self.left += 1
+            self.entered += number * passage.counted
+            return
+        self.left += number
+        if number > 0:
             self.dwell.add(passage.stay)
+        elif number < 0:
+            self.dwell.take_back(passage.stay)
 
     def measure(self, seconds: float, counts: Callable[[int], bool]) -> None:
         """Take the occupancy at this time, of those tracks that count."""

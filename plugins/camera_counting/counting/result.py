@@ -39,6 +39,15 @@ class Dwell:
         self.number += 1
         self.longest = max(self.longest, seconds)
 
+    def take_back(self, seconds: float) -> None:
+        """One stay less: it was added, and was nobody's who counts here."""
+        if seconds in self._stays:
+            self._stays.remove(seconds)
+        self.total -= seconds
+        self.number -= 1
+        if seconds >= self.longest:
+            self.longest = max(self._stays, default=0.0)
+
     def copy(self) -> Dwell:
         """An independent copy."""
         other = Dwell()

@@ -39,7 +39,7 @@ def without_duplicates(detections: Detections, same_class: float, other_class: f
     if len(keep) < 2:
         return keep
     same = detections.class_ids[:, None] == detections.class_ids[None]
-    most = np.where(same, same_class, np.where(_may_be_confused(detections), other_class, 1.0))
+    most = np.where(same, same_class, np.where(detections.may_be_confused(), other_class, 1.0))
     overlap = overlaps(detections.boxes, detections.boxes) > most
     np.fill_diagonal(overlap, False)
     if not overlap.any():
@@ -65,14 +65,7 @@ def shadows(detections: Detections, strength: npt.NDArray[np.float64], cover: fl
     area = np.maximum((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]), 1e-9)
     within = common / np.minimum(area[:, None], area[None]) >= cover
     within &= strength[:, None] < strength[None]
-    return np.asarray((within & _may_be_confused(detections)).any(1))
-
-
-def _may_be_confused(detections: Detections) -> npt.NDArray[np.bool_]:
-    """Mask (N, N): a person on a bicycle are two objects, a truck on a car is one."""
-    people = [i for i, name in enumerate(detections.names) if name == "person"]
-    is_person = np.isin(detections.class_ids, people)
-    return np.asarray(is_person[:, None] == is_person[None])
+    return np.asarray((within & detections.may_be_confused()).any(1))
 
 
 def assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -171,6 +172,43 @@ def test_classes_of_a_line_restrict_it_whenever_the_class_is_decided():
         assert counter.result().lines["L"].into == expected
 
 
+def beside(names, line, tell):
+    """Counts of two tracks on one way over a line: 1 crosses for sure, 2 is lost 10 pixels before it.
+
+    `tell` gives class ids and whether each is confirmed, by frame.
+    """
+    counter = Counter(Scene.from_dict({"size": [WIDTH, HEIGHT], "lines": [line]}), names)
+    for frame in range(40):
+        y = 60 + 10 * frame
+        at = {1: (200, y)} if y < 290 else {}
+        at |= {2: (205, y)} if y <= 140 else {}
+        tracks = tracks_at(frame / 10, at, ended=[2] if frame == 20 else [1] if frame == 39 else [])
+        class_ids, confirmed = tell(frame)
+        tracks = dataclasses.replace(
+            tracks,
+            class_ids=np.array([class_ids[track - 1] for track in at], np.int64),
+            confirmed=np.array([confirmed[track - 1] for track in at], bool),
+            names=names,
+        )
+        counter.update(tracks, frame)
+    return counter.result().lines["L"].by_class
+
+
+def test_a_guess_is_told_where_the_other_that_crossed_there_does_not_count():
+    one = {"in": 1, "out": 0}
+    names = ("person", "bicycle", "car", "truck")
+    # a bicycle that is lost before the line, its rider is not: where only bicycles count, it does
+    rider, bicycle = 0, 1
+    cycles = {**LINE, "classes": ["bicycle"]}
+    assert beside(names, cycles, lambda _: ([rider, bicycle], [True, True])) == {"bicycle": one}
+    assert beside(names, LINE, lambda _: ([rider, bicycle], [True, True])) == {"person": one, "bicycle": one}
+    # one vehicle in two pieces is one, whichever of them is certain, and when
+    car, truck = 2, 3
+    assert beside(names, LINE, lambda _: ([car, truck], [True, True])) == {"car": one}
+    assert beside(names, LINE, lambda _: ([car, truck], [False, True])) == {"truck": one}
+    assert beside(names, LINE, lambda frame: ([car, truck], [frame > 21, True])) == {"truck": one}
+
+
 def test_two_side_by_side_are_two():
     counter = Counter(Scene.from_dict({"size": [WIDTH, HEIGHT], "lines": [LINE]}), NAMES)
     for frame, (x, y) in enumerate(DOWN):
@@ -185,7 +223,7 @@ def test_memory_does_not_grow_with_tracks_that_ended():
         counter.update(tracks_at(track + 0.5, {track: (200, 220)}, ended=[track - 1] if track else []), track)
     assert len(counter._records) == 1
     assert len(counter._lines[0]._walks) == 1
-    assert len(counter._lines[0]._lately) < 30
+    assert len(counter._lines[0]._told) < 30
     assert counter.result().lines["L"].into == 300
 
 

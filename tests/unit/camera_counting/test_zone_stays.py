@@ -16,8 +16,8 @@ NAMES = ("person", "car")
 ZONE = {"name": "Z", "polygon": [[100, 100], [300, 100], [300, 200], [100, 200]]}
 
 
-def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False):
-    """Follow tracks {id: {frame: anchor}}; gives the zone's count and the events."""
+def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False, car_from=10_000):
+    """Follow tracks {id: {frame: anchor}}, people until a frame; gives the zone's count and the events."""
     scene = Scene.from_dict({"size": [400, 300], "zones": [zone]}).for_size(400, 300)
     counter = Counter(scene, NAMES, classes=classes)
     last = max(max(path) for path in paths.values())
@@ -28,8 +28,8 @@ def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False):
         gone = [track for track, path in paths.items() if end is not None and frame == max(path) + end]
         n = len(at)
         tracks = Tracks(
-            frame / fps, np.array(list(at), np.int64), boxes, np.full(n, 0.8, np.float32), np.zeros(n, np.int64),
-            np.ones(n, bool), tuple(gone), NAMES,
+            frame / fps, np.array(list(at), np.int64), boxes, np.full(n, 0.8, np.float32),
+            np.full(n, int(frame >= car_from)), np.ones(n, bool), tuple(gone), NAMES,
         )  # fmt: skip
         events += counter.update(tracks, frame)
     return counter.result().zones["Z"], events
@@ -134,6 +134,26 @@ def test_classes_restrict_a_zone():
     assert run(stay, {**ZONE, "classes": ["car"]})[0].entered == 0
     assert run(stay, {**ZONE, "classes": ["person"]})[0].entered == 1
     assert run(stay, classes=["car"])[0].peak == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "car_from", "entered", "left"),
+    [
+        (["person"], 99, 1, 1),
+        (["person"], 20, 0, 0),  # decided while it is inside: it came in as a person
+        (["person"], 38, 0, 0),  # decided after it left, with its stay
+        (["car"], 20, 1, 1),
+        (["car"], 38, 1, 1),
+        (["person", "car"], 20, 1, 1),
+    ],
+)
+def test_a_class_decided_anew_moves_all_sums_of_a_zone(classes, car_from, entered, left):
+    # inside from 1 s to 3 s
+    count, _ = run({1: path(*straight((0, 150), (400, 150), 41))}, {**ZONE, "classes": classes}, car_from=car_from)
+    assert (count.entered, count.left, count.occupancy) == (entered, left, 0)
+    stay = pytest.approx(2.0, abs=0.01) if left else None
+    assert count.dwell.to_dict() == {"mean": stay, "p50": stay, "p95": stay, "max": stay}
+    assert count.mean == pytest.approx(0.5 * left, abs=0.01)
 
 
 @settings(deadline=None, max_examples=60)
