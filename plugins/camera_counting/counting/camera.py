@@ -80,3 +80,7 @@ class CameraCount:
     def result(self) -> SceneCount:
         """The counts so far."""
         return self._counter.result()
+
+    def counts(self, name: str, class_name: str) -> bool:
+        """Whether objects of a class count at the line or zone of this name."""
+        return self._counter.counts(name, class_name)

@@ -148,6 +148,10 @@ class Counter:
             classes={name: self._objects[name] for name in self.names if self._objects[name] > 0},
         )
 
+    def counts(self, name: str, class_name: str) -> bool:
+        """Whether objects of a class count at the line or zone of this name."""
+        return any(gauge.name == name and self._is_wanted(class_name, gauge.classes) for gauge in self._gauges)
+
     def _meet(self, track: int, tracks: Tracks, i: int) -> None:
         record = self._records.get(track)
         if record is None:
@@ -221,7 +225,7 @@ class Counter:
             if (
                 other == track
                 or not record.waiting
-                or self._counts(record, line)
+                or self._is_told(record, line)
                 or not confusable(self.names[record.class_id], class_name)
             ):
                 continue
@@ -248,11 +252,11 @@ class Counter:
             classes is None or class_name in classes
         )
 
-    def _counts(self, record: _Record, gauge: LineGauge | ZoneGauge) -> bool:
+    def _is_told(self, record: _Record, gauge: LineGauge | ZoneGauge) -> bool:
         return record.confirmed and self._is_wanted(self.names[record.class_id], gauge.classes)
 
     def _counts_in(self, zone: ZoneGauge) -> Callable[[int], bool]:
-        return lambda track: self._counts(self._records[track], zone)
+        return lambda track: self._is_told(self._records[track], zone)
 
     def _at_border(self, boxes: _Array) -> npt.NDArray[np.bool_]:
         if self._size is None:

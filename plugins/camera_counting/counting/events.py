@@ -20,15 +20,16 @@ class Event:
     direction : {"in", "out"}
         Over a line: in is from its left-hand to its right-hand side. Into a zone is in, out of it is out.
     frame : int
-        Index of the first frame in which the object was seen on the other side.
+        Index of the first frame in which the object was seen on the other side. Where that lies beyond the ends of
+        the path that was seen, the frame at this end.
     seconds : float
-        Time at which the path met the line, between two frames.
+        Time at which the path, followed beyond its ends if need be, met the line; mostly between two frames.
     position : (x, y)
         Where the path met the line, in pixels of the frames.
     track : int
         Identity of the track.
     class_name : str
-        The track's class as decided when the event was told.
+        The track's class as decided when the event was told; in a `VideoCount`, as decided in the end.
     confidence : float
         Mean score of the track's detections until then, 0 to 1.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -82,7 +82,8 @@ class VideoCount:
         Frames per second.
     counts : SceneCount
     events : list of Event
-        All of them, in the order of time.
+        All of them, in the order of time, each under the class that its track was decided to be in the end: they
+        agree with `counts`.
     warnings : list of str
         What could not be read.
     """
@@ -189,26 +190,24 @@ def count_video(
     SceneError
         Where the scene does not fit the frames or the classes.
     """
-    events: list[Event] = []
-    counts: SceneCount | None = None
+    log = _Log()
     number, end = 0, 0.0
     with source:
         for counted in count_frames(source, detect, names, scene, **settings):
             number, end = number + 1, counted.frame.seconds
-            events += counted.events
+            log.add(counted.tracks, counted.events)
             if on_frame is not None:
                 on_frame(counted)
             camera = counted.camera
         if number == 0:
             raise SourceError(f"{source.name}: not one frame could be read")
-        counts = camera.result()
     return VideoCount(
         source=source.name,
         frames=number,
         seconds=_length(number, end, source.fps),
         fps=source.fps,
-        counts=counts,
-        events=sorted(events, key=lambda event: event.seconds),
+        counts=camera.result(),
+        events=log.events(camera),
         warnings=list(source.problems),
     )
 
@@ -229,7 +228,7 @@ def count_detections(
     Parameters
     ----------
     detections : iterable of (float, Detections)
-        For every frame, those without a detection too: its time in seconds and what was seen.
+        For every frame, those without a detection too: its time in seconds, from whenever, and what was seen.
     names : sequence of str
         The detector's classes.
     scene : Scene
@@ -247,20 +246,45 @@ def count_detections(
     1
     """
     camera = CameraCount(names, scene, size, confidence=confidence, classes=classes, tracker=tracker)
-    events: list[Event] = []
-    number, end = 0, 0.0
+    log = _Log()
+    number, began, end = 0, 0.0, 0.0
     for index, (seconds, seen) in enumerate(detections):
-        events += camera.step(seen, seconds, index)[1]
+        log.add(*camera.step(seen, seconds, index))
+        began = began if number else seconds
         number, end = index + 1, seconds
-    events += camera.finish()
+    log.add(None, camera.finish())
+    lasted = end - began
     return VideoCount(
         source=source,
         frames=number,
-        seconds=_length(number, end, None),
-        fps=(number - 1) / end if end > 0 else None,
+        seconds=_length(number, lasted, None),
+        fps=(number - 1) / lasted if lasted > 0 else None,
         counts=camera.result(),
-        events=sorted(events, key=lambda event: event.seconds),
+        events=log.events(camera),
     )
+
+
+class _Log:
+    """The events of a clip, with what is decided later on of the tracks they tell of."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._names: dict[int, str] = {}
+
+    def add(self, tracks: Tracks | None, events: list[Event]) -> None:
+        """Take in what one frame tells."""
+        self._events += events
+        self._names.update({event.track: event.class_name for event in events})
+        if tracks is not None:
+            for track, class_id in zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True):
+                if track in self._names:
+                    self._names[track] = tracks.names[class_id]
+
+    def events(self, camera: CameraCount) -> list[Event]:
+        """All events, in the order of time, of those tracks that count there by the class they are at last."""
+        told = [replace(event, class_name=self._names[event.track]) for event in self._events]
+        counted = [event for event in told if camera.counts(event.name, event.class_name)]
+        return sorted(counted, key=lambda event: event.seconds)
 
 
 def _length(number: int, end: float, fps: float | None) -> float:

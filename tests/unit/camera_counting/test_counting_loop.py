@@ -148,6 +148,35 @@ def test_recorded_detections_count_as_the_clip_does():
     assert (recorded.frames, recorded.seconds) == (40, pytest.approx(4.0))
 
 
+def test_recorded_detections_may_begin_at_any_time():
+    frames = [(1000 + frame.seconds, bright([frame.image])[0]) for frame in Drawn()]
+    recorded = count_detections(frames, NAMES, SCENE, (160, 120))
+    assert (recorded.seconds, recorded.fps) == (pytest.approx(4.0), pytest.approx(10.0))
+    (event,) = recorded.events
+    assert 1000 < event.seconds < 1004  # by the recording's own clock
+
+
+@pytest.mark.parametrize(("classes", "into"), [(None, 1), (["person"], 1), (["car"], 0)])
+def test_the_events_of_a_clip_agree_with_its_counts_whatever_was_decided_on_the_way(classes, into):
+    # a car at first; after the line, and the zone, it turns out a person
+    scene = Scene.from_dict(
+        {
+            "lines": [{"name": "L", "from": [0, 100], "to": [200, 100], "classes": classes}],
+            "zones": [{"name": "Z", "polygon": [[0, 60], [200, 60], [200, 120], [0, 120]], "classes": classes}],
+        }
+    )
+    frames = []
+    for i in range(40):
+        box = [80, 20 + 4 * i, 100, 44 + 4 * i]  # the line is reached with the 14th, the zone left with the 19th
+        frames.append((i / 10, Detections.of([box], [0.5 if i < 22 else 0.95], [int(i < 22)], NAMES)))
+    result = count_detections(frames, NAMES, scene, (200, 240))
+    line, zone = result.counts.lines["L"], result.counts.zones["Z"]
+    assert (line.into, zone.entered, zone.left) == (into, into, into)
+    assert line.by_class == ({"person": {"in": 1, "out": 0}} if into else {})
+    told = [(event.kind, event.class_name) for event in result.events]
+    assert told == [("entered", "person"), ("crossing", "person"), ("left", "person")] * into
+
+
 def test_classes_restrict_everything():
     assert count_video(Drawn(), bright, NAMES, SCENE, classes=["person"]).to_dict()["lines"]["L"]["in"] == 0
     assert count_video(Drawn(), bright, NAMES, None, classes=["car"]).to_dict()["classes"] == {"car": 1}
