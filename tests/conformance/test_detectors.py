@@ -135,6 +135,40 @@ def test_a_picture_that_fails_half_way_leaves_the_detector_usable(toy, runtime: 
     assert detector.detect([good])[0].counts()["car"] == 1
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_call_within_the_answers_of_another_one_is_answered(toy, runtime: str) -> None:
+    detector = open_detector(toy(head="yolov8"), runtime=runtime)
+    good = picture(320, 320, [("car", 40, 40, 120, 120)])
+    crop = picture(160, 160, [("person", 40, 40, 80, 120)])
+    found: list[tuple[int, int]] = []
+
+    def nested() -> None:
+        for seen in detector.detect_each([good] * 5):
+            (within,) = detector.detect([crop])
+            found.append((seen.counts()["car"], within.counts()["person"]))
+
+    # in a thread of its own: were it to wait for itself, it would wait for ever
+    thread = threading.Thread(target=nested, daemon=True)
+    thread.start()
+    thread.join(timeout=30)
+    assert found == [(1, 1)] * 5
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_who_is_slow_to_take_the_answers_keeps_nobody_waiting(toy, runtime: str) -> None:
+    detector = open_detector(toy(head="yolov8"), runtime=runtime)
+    good = picture(320, 320, [("car", 40, 40, 120, 120)])
+    slow = [detector.detect_each([good] * 9) for _ in range(3)]
+    for call in slow:
+        next(call)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(len(detector.detect([good] * 3))), daemon=True)
+    thread.start()
+    thread.join(timeout=30)
+    assert found == [3]
+    assert [sum(seen.counts()["car"] for seen in call) for call in slow] == [8, 8, 8]
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_both_runtimes_agree(toy, head: str) -> None:
     path = toy(head=head)

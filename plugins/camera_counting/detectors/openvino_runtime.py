@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from camera_counting.errors import DetectorError
 
 __all__ = ["OpenVinoRuntime"]
 
+_REQUESTS = 2
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 _TYPES = {"float32": ov.Type.f32, "float16": ov.Type.f16, "uint8": ov.Type.u8}
 
@@ -28,8 +29,10 @@ _TYPES = {"float32": ov.Type.f32, "float16": ov.Type.f16, "uint8": ov.Type.u8}
 class OpenVinoRuntime(Runtime):
     """A detector on OpenVINO's CPU plugin.
 
-    Compiled for latency: one inference uses all cores. Callers share a small pool of infer requests; more callers
-    than requests wait for one. A call with several pictures prepares the next one while the last one runs.
+    Compiled for latency: one inference uses all cores. Callers share a small pool of workers, each with an infer
+    request, and take turns picture by picture; nobody keeps a request for longer than its inference takes, so a
+    caller may ask within the answers to another call. A call with several pictures prepares the next one while the
+    last one runs.
     """
 
     name = "openvino"
@@ -56,89 +59,91 @@ class OpenVinoRuntime(Runtime):
         )
 
     def __init__(self, path: Path, spec: InputSpec, threads: int) -> None:
-        model = _read(path)
-        _reshape(model, (spec.width, spec.height), path)
-        steps = PrePostProcessor(model)
-        entry = steps.input()
-        entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
-        if spec.color == "BGR":
-            entry.preprocess().convert_color(ColorFormat.BGR)
-        if spec.dtype != "uint8":
-            # OpenVINO has no f16 arithmetic on every CPU: scale in f32, then hand over what the graph takes
-            entry.preprocess().convert_element_type(ov.Type.f32)
-            if spec.scale != 1.0:
-                entry.preprocess().scale(1.0 / spec.scale)
-            if spec.dtype == "float16":
-                entry.preprocess().convert_element_type(_TYPES[spec.dtype])
-        entry.model().set_layout(ov.Layout(spec.layout))
-        steps.output().tensor().set_element_type(ov.Type.f32)
-        self._compiled = _core().compile_model(
-            steps.build(),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": threads,
-                # bf16, the default where a CPU has it, counts differently from machine to machine
-                "INFERENCE_PRECISION_HINT": "f32",
-            },
-        )
+        self._name = path.name
+        try:
+            compiled = _compiled(path, spec, threads)
+        except RuntimeError as error:
+            raise DetectorError(f"OpenVINO cannot prepare {path.name}: {_reason(error)}") from error
         # two: while one runs, the next picture is prepared; more would only take memory
-        self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
-        for _ in range(2):
-            self._idle.put(_Slot(self._compiled, spec))
+        self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for _ in range(_REQUESTS):
+            self._idle.put(_Slot(compiled, spec))
+        self._workers = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="camera-counting-openvino")
 
     def run(
         self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
     ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
-        running: deque[tuple[_Slot, Any]] = deque()
-        with ExitStack() as held:
-            # whatever ends this call (a picture that raises, a caller that stops half way), its slots go back
-            free = [slot for slot in [self._borrow(held)] if slot]
-            for write in pictures:
-                if not free and (another := self._borrow(held, wait=False)):
-                    free.append(another)
-                if not free:
-                    slot, placed = running.popleft()
-                    yield placed, slot.result()
-                    free.append(slot)
-                slot = free.pop()
-                placed = write(slot.canvas)
-                slot.request.start_async()
-                running.append((slot, placed))
-            while running:
-                slot, placed = running.popleft()
-                yield placed, slot.result()
-
-    def _borrow(self, held: ExitStack, wait: bool = True) -> _Slot | None:
-        # Whoever holds a slot never waits for a second: two callers would wait for each other forever.
+        ahead: deque[Future[tuple[Any, npt.NDArray[np.float32]]]] = deque()
         try:
-            slot = self._idle.get(block=wait)
-        except queue.Empty:
-            return None
-        held.callback(self._idle.put, slot)
-        held.callback(slot.request.wait)
-        return slot
+            for write in pictures:
+                if len(ahead) == _REQUESTS:
+                    yield ahead.popleft().result()
+                ahead.append(self._workers.submit(self._answer, write))
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            # whatever ends this call (a picture that raises, a caller that stops half way), nothing more is begun
+            for future in ahead:
+                future.cancel()
+
+    def _answer(self, write: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[Any, npt.NDArray[np.float32]]:
+        """What `write` returned, and the graph's output; a worker's whole task, which waits for no other."""
+        slot = self._idle.get()
+        try:
+            placed = write(slot.canvas)
+            slot.request.start_async()
+            slot.request.wait()
+            return placed, slot.output.copy()
+        except RuntimeError as error:
+            raise DetectorError(f"OpenVINO cannot run {self._name}: {_reason(error)}") from error
+        finally:
+            self._idle.put(slot)
 
 
 class _Slot:
-    """An infer request with the canvas that it reads."""
+    """An infer request with the canvas that it reads and the output that it writes."""
 
     def __init__(self, compiled: ov.CompiledModel, spec: InputSpec) -> None:
         self.request = compiled.create_infer_request()
         batch = np.empty((1, spec.height, spec.width, 3), np.uint8)
         self.canvas = batch[0]
         self.request.set_input_tensor(ov.Tensor(batch, shared_memory=True))
-        self._output: npt.NDArray[np.float32] = self.request.get_output_tensor().data
-
-    def result(self) -> npt.NDArray[np.float32]:
-        self.request.wait()
-        output: npt.NDArray[np.float32] = self._output[0]
-        return output
+        self.output: npt.NDArray[np.float32] = self.request.get_output_tensor().data[0]
 
 
 @cache
 def _core() -> ov.Core:
     return ov.Core()
+
+
+def _compiled(path: Path, spec: InputSpec, threads: int) -> ov.CompiledModel:
+    """The graph with colour order, layout and scaling moved into it, for the CPU."""
+    model = _read(path)
+    _reshape(model, (spec.width, spec.height), path)
+    steps = PrePostProcessor(model)
+    entry = steps.input()
+    entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    if spec.color == "BGR":
+        entry.preprocess().convert_color(ColorFormat.BGR)
+    if spec.dtype != "uint8":
+        # OpenVINO has no f16 arithmetic on every CPU: scale in f32, then hand over what the graph takes
+        entry.preprocess().convert_element_type(ov.Type.f32)
+        if spec.scale != 1.0:
+            entry.preprocess().scale(1.0 / spec.scale)
+        if spec.dtype == "float16":
+            entry.preprocess().convert_element_type(_TYPES[spec.dtype])
+    entry.model().set_layout(ov.Layout(spec.layout))
+    steps.output().tensor().set_element_type(ov.Type.f32)
+    return _core().compile_model(
+        steps.build(),
+        "CPU",
+        {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            # bf16, the default where a CPU has it, counts differently from machine to machine
+            "INFERENCE_PRECISION_HINT": "f32",
+        },
+    )
 
 
 def _read(path: Path) -> ov.Model:
@@ -147,10 +152,7 @@ def _read(path: Path) -> ov.Model:
     try:
         return _core().read_model(str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()
-        raise DetectorError(
-            f"OpenVINO cannot read {path.name}: {reason[-1] if reason else 'no reason given'}"
-        ) from None
+        raise DetectorError(f"OpenVINO cannot read {path.name}: {_reason(error)}") from None
 
 
 def _reshape(model: ov.Model, size: tuple[int, int], path: Path) -> None:
@@ -164,7 +166,12 @@ def _reshape(model: ov.Model, size: tuple[int, int], path: Path) -> None:
     try:
         model.reshape([new if old < 0 else old for new, old in zip(fixed, shape, strict=True)])
     except RuntimeError as error:
-        raise DetectorError(f"{path.name} does not take an input of {width}x{height}: {error}") from None
+        raise DetectorError(f"{path.name} does not take an input of {width}x{height}: {_reason(error)}") from None
+
+
+def _reason(error: RuntimeError) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else "no reason given"
 
 
 def _sizes(port: Any) -> tuple[int, ...]:
