@@ -12,7 +12,7 @@ from pathlib import Path
 
 from camera_counting.detectors.detector import AT_MOST, Detector, GraphDetector
 from camera_counting.detectors.heads import HEADS, Head
-from camera_counting.detectors.recognition import detector_file, recognise
+from camera_counting.detectors.recognition import detector_file, recognise, sized
 from camera_counting.detectors.runtimes import (
     Runtime,
     available_cores,
@@ -75,7 +75,7 @@ def identify(
     DetectorError
         Where it is of no known kind, or no runtime here can run it.
     """
-    file = detector_file(path)
+    file, threads = detector_file(path), available_cores()
     failures: list[DetectorError] = []
     ran: list[str] = []
     found = None
@@ -83,7 +83,7 @@ def identify(
         try:
             kind = runtime_named(name)
             found = found or recognise(file, kind, classes=classes, head=head, size=size)
-            _ready(kind, file, found.head, found.spec, found.names, 0.25, 0.7, None)
+            _ready(kind, file, found.head, found.spec, found.names, 0.25, 0.7, threads)
         except DetectorError as error:
             failures.append(error)
         else:
@@ -128,7 +128,7 @@ def open_detector(
     DetectorError
         Where the detector is of no known kind, or cannot run here.
     """
-    file = detector_file(path)
+    file, threads = detector_file(path), threads or available_cores()
     order = [*prefer]
     names = sorted(
         runtimes_for(file, runtime), key=lambda name: order.index(name) if name in order else len(order)
@@ -156,9 +156,9 @@ def _ready(
     names: tuple[str, ...],
     confidence: float,
     iou: float,
-    threads: int | None,
+    threads: int,
 ) -> GraphDetector:
-    runtime = kind(file, spec, threads or available_cores())
-    detector = GraphDetector(runtime, head, spec, names, confidence, iou, file)
-    detector.warm_up()
+    with sized(spec.width, spec.height):
+        detector = GraphDetector(kind(file, spec, threads), head, spec, names, confidence, iou, file)
+        detector.warm_up()
     return detector

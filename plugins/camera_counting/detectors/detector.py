@@ -107,15 +107,10 @@ class GraphDetector(Detector):
             Where the graph cannot be run or answers with what is no number.
         """
         grey = np.full((self.spec.height, self.spec.width, 3), 114, np.uint8)
-        try:
-            for _, output in self.runtime.run([self._writer(grey)]):
-                if not np.isfinite(output).all():
-                    raise DetectorError(
-                        f"{self._path.name} answers a grey picture with values that are no numbers"
-                    )
-                self._decoded(output, self.confidence, Placement(1.0, 0, 0, self.spec.width, self.spec.height))
-        except RuntimeError as error:
-            raise DetectorError(f"{self._path.name} cannot be run by {self.runtime.name}: {error}") from error
+        for _, output in self.runtime.run([self._writer(grey)]):
+            if not np.isfinite(output).all():
+                raise DetectorError(f"{self._path.name} answers a grey picture with values that are no numbers")
+            self._decoded(output, self.confidence, Placement(1.0, 0, 0, self.spec.width, self.spec.height))
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
         return list(self.detect_each(pictures, confidence))

@@ -35,11 +35,12 @@ class OnnxRuntimeRuntime(Runtime):
         if size is not None and len(inputs) == 1 and any(n < 0 for _, shape in outputs for n in shape):
             # free sizes of an output are known only by running it
             name, shape, dtype = inputs[0]
-            answers = session.run(None, {name: np.zeros(_fixed(shape, size), dtype)})
+            answers = _run(session, path.name, {name: np.zeros(_fixed(shape, size), dtype)})
             outputs = tuple((port, answer.shape) for (port, _), answer in zip(outputs, answers, strict=True))
         return Graph(inputs, outputs, {})
 
     def __init__(self, path: Path, spec: InputSpec, threads: int) -> None:
+        self._name = path.name
         self._session = _session(path, threads)
         self._input = self._session.get_inputs()[0].name
         self._spec = spec
@@ -51,7 +52,7 @@ class OnnxRuntimeRuntime(Runtime):
         canvas = np.empty((spec.height, spec.width, 3), np.uint8)
         for write in pictures:
             placed = write(canvas)
-            output = self._session.run(None, {self._input: self._tensor(canvas)})[0]
+            output = _run(self._session, self._name, {self._input: self._tensor(canvas)})[0]
             yield placed, np.asarray(output[0], np.float32)
 
     def _tensor(self, canvas: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
@@ -78,6 +79,14 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime's dozen types have no root of their own
         raise DetectorError(f"ONNX Runtime cannot read {path.name}: {str(error).strip()}") from None
+
+
+def _run(session: ort.InferenceSession, name: str, inputs: dict[str, npt.NDArray[Any]]) -> list[Any]:
+    try:
+        answers: list[Any] = session.run(None, inputs)
+    except Exception as error:
+        raise DetectorError(f"ONNX Runtime cannot run {name}: {str(error).strip()}") from error
+    return answers
 
 
 def _sizes(shape: list[Any]) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from camera_counting.detectors.runtimes import Graph, Runtime
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
 
-__all__ = ["Recognised", "detector_file", "recognise"]
+__all__ = ["Recognised", "detector_file", "recognise", "sized"]
 
 _USUAL_SIZE = (640, 640)
 
@@ -100,7 +101,8 @@ def recognise(
     if dtype not in {"float32", "float16", "uint8"}:
         raise _unknown(file, graph, "expected an input of float32, float16 or uint8")
     if any(number < 0 for _, out in graph.outputs for number in out) or any(not out for _, out in graph.outputs):
-        graph = Graph(graph.inputs, runtime.inspect(file, (width, height)).outputs, graph.metadata)
+        with sized(width, height):
+            graph = Graph(graph.inputs, runtime.inspect(file, (width, height)).outputs, graph.metadata)
     if (task := metadata.get("task", "detect")) != "detect":
         raise _unknown(file, graph, f"it says of itself that its task is {task!r}, not detect")
 
@@ -125,6 +127,19 @@ def recognise(
     if dtype == "uint8":
         spec = spec.model_copy(update={"scale": 1.0})  # a graph that takes bytes scales them itself
     return Recognised(chosen, spec, names)
+
+
+@contextmanager
+def sized(width: int, height: int) -> Iterator[None]:
+    """What goes wrong in here may be due to an input of this size: say so."""
+    try:
+        yield
+    except DetectorError as error:
+        if width % 32 == 0 and height % 32 == 0:
+            raise
+        raise DetectorError(
+            f"{error} (most detectors need an input whose sides are multiples of 32; this one is {width}x{height})"
+        ) from error
 
 
 def _head(file: Path, graph: Graph, size: tuple[int, int], wanted: str | None, names: int | None) -> Head:
@@ -158,6 +173,8 @@ def _layout(
         layout, height, width = "NCHW", shape[2], shape[3]
     else:
         raise _unknown(file, graph, "expected three colour channels in its input")
+    if size is not None and not all(8 <= number <= 16384 for number in size):
+        raise DetectorError(f"expected an input size from 8x8 to 16384x16384, got {size[0]}x{size[1]}")
     free_width, free_height = size or _size_in_metadata(metadata) or _USUAL_SIZE
     if size is not None and (width not in {-1, size[0]} or height not in {-1, size[1]}):
         raise DetectorError(

@@ -109,17 +109,41 @@ def runtimes_for(path: Path, wanted: str | None = None) -> list[str]:
 
 
 def runtime_named(name: str) -> type[Runtime]:
-    """The runtime of this name; imports it."""
-    _, module, class_name, _ = _RUNTIMES[name]
-    runtime: type[Runtime] = getattr(importlib.import_module(module), class_name)
+    """The runtime of this name; imports it.
+
+    Raises
+    ------
+    DetectorError
+        Where it is installed, but cannot be imported.
+    """
+    package, module, class_name, _ = _RUNTIMES[name]
+    try:
+        runtime: type[Runtime] = getattr(importlib.import_module(module), class_name)
+    except (ImportError, OSError) as error:
+        raise DetectorError(
+            f"{package} is installed, but cannot be imported: {error}; install it again, for this machine"
+        ) from error
     return runtime
 
 
 def available_cores() -> int:
-    """How many cores this process may use: its affinity and, in a container, its CPU quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if (wanted := os.environ.get("CAMERA_COUNTING_THREADS", "")).isdigit() and int(wanted) > 0:
+    """How many cores this process may use: CAMERA_COUNTING_THREADS, else its affinity and, in a container, its CPU
+    quota.
+
+    Raises
+    ------
+    DetectorError
+        Where CAMERA_COUNTING_THREADS is no whole number of at least 1.
+    """
+    wanted = os.environ.get("CAMERA_COUNTING_THREADS", "").strip()
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise DetectorError(
+                f"CAMERA_COUNTING_THREADS: expected a whole number of at least 1, got {wanted[:40]!r}; "
+                "correct it, or leave it unset to use all cores"
+            )
         return int(wanted)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):

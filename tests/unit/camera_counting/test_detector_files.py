@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -23,8 +26,10 @@ from camera_counting.errors import DetectorError
 from tests.toy_detector import build, picture
 
 
-def graph_with_output(path: Path, shape: list[int], inputs: list[int] | None = None) -> Path:
-    """An ONNX file that gives zeros of this shape."""
+def graph_with_output(
+    path: Path, shape: list[int], inputs: list[int | str] | None = None, *, only_at: tuple[int, int] | None = None
+) -> Path:
+    """An ONNX file that gives zeros of this shape; with another input than `only_at` (height, width) it fails."""
     zeros = helper.make_tensor("zeros", TensorProto.FLOAT, shape, np.zeros(shape, np.float32).ravel())
     nodes = [
         helper.make_node("ReduceSum", ["images"], ["sum"], keepdims=0),
@@ -39,6 +44,13 @@ def graph_with_output(path: Path, shape: list[int], inputs: list[int] | None = N
         [helper.make_tensor_value_info("output0", TensorProto.FLOAT, shape)],
         [zeros],
     )
+    if only_at is not None:
+        size = (1, 3, *only_at)
+        wide = helper.make_tensor("wide", TensorProto.FLOAT, size, np.zeros(size, np.float32).ravel())
+        graph.initializer.append(wide)
+        graph.node.insert(0, helper.make_node("Add", ["images", "wide"], ["sized"]))
+        graph.node[1].input[0] = "sized"
+        graph.output[0].type.tensor_type.shape.dim[2].dim_param = "rows"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
     return path
 
@@ -177,6 +189,59 @@ def test_an_unknown_runtime_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert open_detector(path).runtime.name == "onnxruntime"
     monkeypatch.delenv("CAMERA_COUNTING_RUNTIME")
     assert open_detector(path).runtime.name == "openvino"
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_that_cannot_run_is_told_in_the_words_of_this_package(tmp_path: Path, runtime: str) -> None:
+    path = graph_with_output(tmp_path / "d.onnx", [1, 5, 84], [1, 3, "h", "w"], only_at=(64, 64))
+    assert open_detector(path, classes=["car"], size=(64, 64), runtime=runtime).spec.width == 64
+    with pytest.raises(DetectorError, match=r"d\.onnx"):
+        open_detector(path, classes=["car"], size=(96, 96), runtime=runtime)
+    with pytest.raises(DetectorError, match=r"d\.onnx.*multiples of 32; this one is 100x64"):
+        open_detector(path, classes=["car"], size=(100, 64), runtime=runtime)
+
+
+@pytest.mark.parametrize("size", [(0, 64), (64, -1), (4, 4), (20000, 64)])
+def test_a_size_that_makes_no_sense_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = build(tmp_path / "toy.onnx", dynamic=True)
+    with pytest.raises(DetectorError, match=f"expected an input size from 8x8 to 16384x16384, got {size[0]}x"):
+        identify(path, size=size)
+
+
+def test_a_runtime_that_cannot_be_imported_gives_way_to_the_next_one(tmp_path: Path) -> None:
+    path = build(tmp_path / "toy.onnx")
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libtbb.so.12: cannot open')")
+    code = (
+        "import sys; from camera_counting.detectors import open_detector\n"
+        "from camera_counting.errors import DetectorError\n"
+        "print(open_detector(sys.argv[1]).runtime.name)\n"
+        "try: open_detector(sys.argv[1], runtime='openvino')\n"
+        "except DetectorError as error: print(error)"
+    )
+    path_ = os.pathsep.join([str(tmp_path), *sys.path])
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": path_},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    fallback, told = ran.stdout.splitlines()
+    assert fallback == "onnxruntime"
+    assert told.startswith("openvino is installed, but cannot be imported: libtbb.so.12: cannot open")
+
+
+@pytest.mark.parametrize("value", ["four", "0", "-2", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    path = build(tmp_path / "toy.onnx")
+    monkeypatch.setenv("CAMERA_COUNTING_THREADS", value)
+    with pytest.raises(DetectorError, match=r"^CAMERA_COUNTING_THREADS: expected a whole number of at least 1"):
+        open_detector(path)
+    monkeypatch.setenv("CAMERA_COUNTING_THREADS", " 1 ")
+    assert open_detector(path).names == ("person", "car")
 
 
 def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
