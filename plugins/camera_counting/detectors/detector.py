@@ -110,6 +110,8 @@ class GraphDetector(Detector):
         for _, output in self.runtime.run([self._writer(grey)]):
             if not np.isfinite(output).all():
                 raise DetectorError(f"{self._path.name} answers a grey picture with values that are no numbers")
+            if misfit := self.head.misfit(output, (self.spec.width, self.spec.height)):
+                raise DetectorError(f"{self._path.name} has the shape of {self.head.name} alone: {misfit}")
             self._decoded(output, self.confidence, Placement(1.0, 0, 0, self.spec.width, self.spec.height))
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:

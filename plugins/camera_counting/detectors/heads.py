@@ -54,6 +54,10 @@ class Head(ABC):
     def input_spec(self, width: int, height: int) -> InputSpec:
         """How this family wants its pictures."""
 
+    def misfit(self, output: Floats, size: tuple[int, int]) -> str | None:
+        """Why one picture's output, without its batch axis, is not this head's though its shape is; else None."""
+        return None
+
     @abstractmethod
     def decode(self, output: Floats, confidence: float, size: tuple[int, int]) -> Candidates:
         """Candidates with at least this confidence from one picture's output, without its batch axis."""
@@ -110,6 +114,15 @@ class YoloxHead(Head):
 
     def input_spec(self, width: int, height: int) -> InputSpec:
         return InputSpec(width=width, height=height, color="BGR", scale=1.0, anchor="top-left")
+
+    def misfit(self, output: Floats, size: tuple[int, int]) -> str | None:
+        # an offset is about half a cell; centres in pixels lie all over the input, their middle near its middle
+        if np.median(output[:, 0]) > size[0] / 8 and np.median(output[:, 1]) > size[1] / 8:
+            return (
+                "its output is already decoded to pixels, as YOLOv6 and a YOLOX exported with "
+                "--decode_in_inference give it; export it undecoded"
+            )
+        return None
 
     def decode(self, output: Floats, confidence: float, size: tuple[int, int]) -> Candidates:
         # a score never exceeds its objectness, so most anchors need no further look

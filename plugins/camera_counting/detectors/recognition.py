@@ -119,9 +119,13 @@ def recognise(
         )
     known = chosen.classes(graph.outputs[0][1], (width, height))
     if known and known != len(names):
+        # YOLOX has one number more per row than YOLOv8 has per column
+        transposed = chosen.name == "yolox" and known == len(names) - 1
         raise DetectorError(
-            f"{file.name} has {known} classes in its output, but {len(names)} names were given "
+            f"{file.name} has {known} {'class' if known == 1 else 'classes'} in its output, but {len(names)} "
+            f"{'name was' if len(names) == 1 else 'names were'} given "
             f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+            + ("; if it is a YOLOv8, its output is transposed: export it as it is" if transposed else "")
         )
     spec = chosen.input_spec(width, height).model_copy(update={"layout": layout, "dtype": dtype})
     if dtype == "uint8":
@@ -154,9 +158,7 @@ def _head(file: Path, graph: Graph, size: tuple[int, int], wanted: str | None, n
     candidates = [(head, classes) for head, classes in fitting if classes is not None]
     if len(candidates) > 1 and names is not None:
         # where the shape fits two heads, the number of names decides between them
-        by_names = [(head, classes) for head, classes in candidates if classes == names]
-        by_names = by_names or [(head, classes) for head, classes in candidates if not classes]
-        candidates = by_names or candidates
+        candidates = [(head, classes) for head, classes in candidates if classes == names] or candidates
     if not candidates:
         raise _unknown(file, graph, "its output is of no known head")
     return candidates[0][0]

@@ -27,10 +27,15 @@ from tests.toy_detector import build, picture
 
 
 def graph_with_output(
-    path: Path, shape: list[int], inputs: list[int | str] | None = None, *, only_at: tuple[int, int] | None = None
+    path: Path,
+    shape: list[int],
+    inputs: list[int | str] | None = None,
+    *,
+    only_at: tuple[int, int] | None = None,
+    values: float | np.ndarray = 0.0,
 ) -> Path:
-    """An ONNX file that gives zeros of this shape; with another input than `only_at` (height, width) it fails."""
-    zeros = helper.make_tensor("zeros", TensorProto.FLOAT, shape, np.zeros(shape, np.float32).ravel())
+    """An ONNX file that gives values of this shape; with another input than `only_at` (height, width) it fails."""
+    zeros = helper.make_tensor("zeros", TensorProto.FLOAT, shape, np.full(shape, values, np.float32).ravel())
     nodes = [
         helper.make_node("ReduceSum", ["images"], ["sum"], keepdims=0),
         helper.make_node("Constant", [], ["none"], value=helper.make_tensor("c", TensorProto.FLOAT, [], [0.0])),
@@ -64,12 +69,40 @@ def graph_with_output(
         ([1, 100, 6], 2, "end-to-end"),
         ([1, 84, 85], 80, "yolox"),  # 64 x 64 has 64 + 16 + 4 cells
         ([1, 84, 6], 1, "yolox"),  # one class: six numbers per cell, and a row for every cell
-        ([1, 84, 6], 2, "end-to-end"),  # with more names, that can only be rows of x1, y1, x2, y2, score, class
+        ([1, 83, 6], 1, "end-to-end"),  # one row less, and it is not
     ],
 )
 def test_tells_the_head_from_the_output(tmp_path: Path, shape: list[int], names: int, head: str) -> None:
     path = graph_with_output(tmp_path / "d.onnx", shape)
     assert identify(path, classes=[f"c{i}" for i in range(names)]).head.name == head
+
+
+def test_names_that_do_not_fit_are_told_and_never_make_a_row_a_box(tmp_path: Path) -> None:
+    # as many rows as YOLOX has cells at 416 x 416: of one class, whatever names are given
+    path = graph_with_output(tmp_path / "d.onnx", [1, 3549, 6], [1, 3, 416, 416])
+    assert identify(path, classes=["car"]).head.name == "yolox"
+    with pytest.raises(DetectorError, match="has 1 class in its output, but 2 names were given"):
+        identify(path, classes=["car", "truck"])
+
+
+def test_a_transposed_yolov8_is_told(tmp_path: Path) -> None:
+    path = graph_with_output(tmp_path / "d.onnx", [1, 8400, 84], [1, 3, 640, 640])
+    with pytest.raises(DetectorError, match=r"79 classes .* 80 names .* if it is a YOLOv8.* transposed"):
+        identify(path, classes="coco")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_decoded_output_in_the_shape_of_yolox_is_refused(tmp_path: Path, runtime: str) -> None:
+    cells = [
+        ((x + 0.5) * stride, (y + 0.5) * stride, 3.0 * stride, 2.0 * stride, 1.0, 0.1, 0.2)
+        for stride in (8, 16, 32)
+        for y in range(64 // stride)
+        for x in range(96 // stride)
+    ]
+    shape = [1, len(cells), 7]
+    path = graph_with_output(tmp_path / "d.onnx", shape, [1, 3, 64, 96], values=np.array(cells))
+    with pytest.raises(DetectorError, match=r"d\.onnx .*already decoded to pixels.*export it undecoded"):
+        open_detector(path, classes=["car", "truck"], runtime=runtime)
 
 
 @pytest.mark.slow
