@@ -18,18 +18,17 @@ line drawn from left to right, downwards is in and upwards is out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from camera_counting.errors import SceneError
 from camera_counting.geometry import first_self_crossing, polygon_area
+from camera_counting.scene_text import read_json, read_yaml, reasons
 
 __all__ = ["Anchor", "Line", "Point", "Scene", "Zone", "scene_schema"]
 
@@ -105,7 +104,9 @@ class Zone(_Part):
     """
 
     name: Name = Field(description="Unique within the scene.")
-    polygon: tuple[Point, ...] = Field(description="Corners x, y in order, at least three; not closed.")
+    polygon: tuple[Point, ...] = Field(
+        max_length=200, description="Corners x, y in order, at least three; not closed."
+    )
     classes: tuple[Name, ...] | None = Field(
         default=None, min_length=1, description="Classes that are counted here; all of them where absent."
     )
@@ -171,8 +172,10 @@ class Scene(_Part):
     size: tuple[Side, Side] | None = Field(
         default=None, description="Width and height of the picture on which pixel coordinates were drawn."
     )
-    lines: tuple[Line, ...] = ()
-    zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = Field(default=(), max_length=100)
+    zones: tuple[Zone, ...] = Field(default=(), max_length=100)
+    # the file it was read from, for messages; scenes are equal whatever they were read from
+    _source: str = PrivateAttr("scene")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -195,28 +198,12 @@ class Scene(_Part):
     @classmethod
     def from_text(cls, text: str, *, source: str = "scene") -> Self:
         """Read a scene from YAML or JSON text; `source` is named in errors."""
-        try:
-            value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-            reason = error.problem or error.context or "cannot be parsed"
-            raise SceneError(f"{source}: no valid YAML: {where}{reason}") from error
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise SceneError(f"{source}: no valid YAML: {error}") from error
-        return cls.from_dict(value, source=source)
+        return cls.from_dict(read_yaml(text, source), source=source)
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "scene") -> Self:
         """Read a scene from JSON text, as requests carry it."""
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise SceneError(f"{source}: no valid JSON: {where}: {error.msg}") from error
-        except RecursionError as error:
-            raise SceneError(f"{source}: no valid JSON: nested too deeply") from error
-        return cls.from_dict(value, source=source)
+        return cls.from_dict(read_json(text, source), source=source)
 
     @classmethod
     def from_dict(cls, value: object, *, source: str = "scene") -> Self:
@@ -225,13 +212,22 @@ class Scene(_Part):
             came = "nothing" if value is None else type(value).__name__
             raise SceneError(f"{source}: expected the keys camera, lines, zones; got {came}")
         try:
-            return cls.model_validate(dict(value))
+            scene = cls.model_validate(dict(value))
         except ValidationError as error:
-            raise SceneError("\n".join(f"{source}: {line}" for line in _reasons(error))) from error
+            raise SceneError("\n".join(f"{source}: {line}" for line in reasons(error))) from error
+        scene._source = source
+        return scene
 
     def to_dict(self) -> dict[str, Any]:
         """The scene with the keys of the file, ready for JSON or YAML; defaults are left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scene) and dict(self) == dict(other)
+
+    @property
+    def _where(self) -> str:
+        return self._source if self._source != "scene" else f"scene of camera {self.camera!r}"
 
     @property
     def in_pixels(self) -> bool:
@@ -263,7 +259,7 @@ class Scene(_Part):
             # the far border belongs to the picture: a line may run to x = width
             if not (-1e-6 <= x <= width * (1 + 1e-9) and -1e-6 <= y <= height * (1 + 1e-9)):
                 raise SceneError(
-                    f"scene of camera {self.camera!r}: {key}: {_show((x, y))} lies outside the picture of "
+                    f"{self._where}: {key}: {_show((x, y))} lies outside the picture of "
                     f"{width:g}x{height:g} pixels; draw it inside, or state with `size: [width, height]` on which "
                     "picture size it was drawn"
                 )
@@ -296,8 +292,8 @@ class Scene(_Part):
                 if name not in known:
                     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
                     raise SceneError(
-                        f"scene of camera {self.camera!r}: {key}.classes[{i}]: the model does not know the class "
-                        f"{name!r}; it knows {shown}"
+                        f"{self._where}: {key}.classes[{i}]: the model does not know the class {name!r}; it knows "
+                        f"{shown}"
                     )
         return self
 
@@ -325,7 +321,15 @@ class Scene(_Part):
                     f"{key}.name: expected a name of its own; {taken} is called {part.name!r} already"
                 )
             seen[part.name] = key
-        for key, (x, y) in self._points():
+        points = self._points()
+        coordinates = [c for _, point in points for c in point]
+        if self.units == "auto" and self.size is None and 1 < max(coordinates) <= 2 and min(coordinates) >= 0:
+            key, point = next((key, point) for key, point in points if max(point) > 1)
+            raise ValueError(
+                f"{key}: expected relative coordinates within 0..1, got {_show(point)}; correct it, or state "
+                "`units: pixels` if the whole scene is meant to lie within two pixels"
+            )
+        for key, (x, y) in points:
             if self.units == "relative":
                 inside, frame = 0 <= x <= 1 and 0 <= y <= 1, "0..1 (units: relative)"
             elif self.size is not None:
@@ -350,39 +354,5 @@ def scene_schema() -> dict[str, Any]:
     return schema
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key may stand only once: of two `lines:` the parser would silently drop the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _show(point: Point) -> str:
     return f"({point[0]:g}, {point[1]:g})"
-
-
-def _reasons(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ""
-        for part in item["loc"]:
-            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key; check its spelling against schemas/scene.schema.json"
-        elif item["type"] == "missing":
-            message = "expected this key, found none"
-        elif item["type"] == "tuple_type":
-            message = f"expected a list, got {item['input']!r:.80}"
-        elif item["type"] not in {"value_error"}:
-            message = f"{message}, got {item['input']!r:.80}"
-        lines.append(f"{key}: {message}" if key else message)
-    return lines

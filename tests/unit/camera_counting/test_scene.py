@@ -60,6 +60,16 @@ REFUSED = {
     "negative": ({"lines": [{**LINE, "from": [-1, 5]}]}, r"lines\[0\].from: expected a point inside the picture"),
     "beyond 1": ({"units": "relative", "lines": [LINE]}, r"lines\[0\].from: .*0..1 \(units: relative\)"),
     "beyond size": ({"size": [90, 90], "lines": [LINE]}, r"lines\[0\].to: .*90x90"),
+    "just beyond 1, without units": (
+        {"lines": [{**LINE, "from": [0, 0.5], "to": [1.02, 0.5]}]},
+        r"lines\[0\].to: expected relative coordinates within 0..1, got \(1.02, 0.5\); .*`units: pixels`",
+    ),
+    "too many corners": (
+        {"zones": [{"name": "z", "polygon": [[i, i * i] for i in range(201)]}]},
+        r"zones\[0\].polygon: expected at most 200, got more",
+    ),
+    "too many lines": ({"lines": [{**LINE, "name": f"{i}"} for i in range(101)]}, "lines: expected at most 100"),
+    "a number beyond all numbers": ({"lines": [{**LINE, "to": [10**5000, 2]}]}, r"lines\[0\].to\[0\]: "),
     "three numbers": ({"lines": [{**LINE, "to": [1, 2, 3]}]}, r"lines\[0\].to"),
     "text for a point": ({"lines": [{**LINE, "to": "there"}]}, r"lines\[0\].to: expected a list"),
 }
@@ -139,6 +149,32 @@ def test_unknown_classes_are_refused_by_name():
     assert scene.check_classes(["car", "lorry"]) is scene
 
 
+def test_what_does_not_fit_names_the_scenes_file(tmp_path):
+    path = tmp_path / "gate.yaml"
+    path.write_text(yaml.safe_dump({"lines": [{**LINE, "classes": ["lorry"]}]}))
+    scene = Scene.load(path)
+    with pytest.raises(
+        SceneError, match=r"gate.yaml: lines\[0\].to: \(100, 20\) lies outside the picture of 64x48"
+    ):
+        scene.for_size(64, 48)
+    with pytest.raises(SceneError, match=r"gate.yaml: lines\[0\].classes\[0\]: .*'lorry'"):
+        scene.for_size(640, 480).check_classes(["car"])
+    # the file is no part of what a scene is
+    again = Scene.from_dict(scene.to_dict())
+    assert again == scene
+    assert len({again, scene}) == 1
+    with pytest.raises(SceneError, match=r"^scene of camera .camera.: lines"):
+        again.check_classes(["car"])
+
+
+def test_a_number_of_thousands_of_digits_is_told():
+    digits = "9" * 5000
+    for text in (f'{{"size": [{digits}, 3]}}', f"size: [0x{digits}, 3]"):
+        for read in (Scene.from_text, Scene.from_json):
+            with pytest.raises(SceneError):
+                read(text)
+
+
 def test_the_shipped_schema_is_that_of_the_model():
     import camera_counting
 
@@ -149,7 +185,15 @@ def test_the_shipped_schema_is_that_of_the_model():
 def test_the_schema_takes_good_scenes_and_refuses_bad_ones():
     schema = scene_schema()
     jsonschema.validate({"camera": "c", "lines": [LINE], "zones": [SQUARE]}, schema)
-    for key in ("no line and no zone", "unknown key", "missing key", "three numbers", "unknown anchor"):
+    for key in (
+        "no line and no zone",
+        "unknown key",
+        "missing key",
+        "three numbers",
+        "unknown anchor",
+        "too many corners",
+        "too many lines",
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(REFUSED[key][0], schema)
 
