@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from camera_counting.errors import DetectorError
 
-__all__ = ["COCO", "class_names", "names_in_metadata"]
+__all__ = ["COCO", "class_names", "names_in_labels", "names_in_metadata"]
 
 # The 80 classes of COCO 2017 in the order of every published COCO detector.
 _COCO = """
@@ -75,9 +76,23 @@ def names_in_metadata(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None
 
 
+def names_in_labels(labels: str) -> list[str]:
+    """The names in OpenVINO's `labels`, which parts them by spaces and writes underscores for those within a name.
+
+    Whether an underscore was a space cannot be told: only where that makes it a name of COCO's, it was.
+
+    Examples
+    --------
+    >>> names_in_labels("car traffic_light delivery_van")
+    ['car', 'traffic light', 'delivery_van']
+    """
+    spaced = [(name, name.replace("_", " ")) for name in labels.split()]
+    return [words if words in COCO else name for name, words in spaced]
+
+
 def _names_in_file(path: Path) -> tuple[Any, ...]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its encoding
     except (OSError, UnicodeDecodeError) as error:
         raise DetectorError(
             f'expected labels to be "coco" or a readable file of class names, got {str(path)!r}: {error}'
@@ -116,7 +131,11 @@ def _checked(names: tuple[Any, ...], where: str) -> tuple[str, ...]:
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name.strip():
-            raise DetectorError(f"{where}: expected class names to be words, got {name!r}")
+            raise DetectorError(f"{where}: expected class names to be words, got {name!r:.80}")
+        if any(unicodedata.category(letter) == "Cc" for letter in name):
+            raise DetectorError(
+                f"{where}: expected class names without control characters, got {name!r:.80}; delete them"
+            )
         if name in seen:
             raise DetectorError(f"{where}: the class {name!r} stands there twice")
         seen.add(name)

@@ -6,6 +6,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from camera_counting.detectors.classes import names_in_labels
 from camera_counting.detectors.runtimes import Graph, Runtime
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
@@ -43,12 +45,9 @@ class OpenVinoRuntime(Runtime):
         if size is not None:
             _reshape(model, size, path)
         labels: dict[str, Any] = {}
-        try:
+        with suppress(RuntimeError):  # OpenVINO's way to say that there is none
             # Open Model Zoo's convention, which Ultralytics' export follows too
-            info = model.get_rt_info(["model_info", "labels"]).astype(str)
-            labels["names"] = [name.replace("_", " ") for name in info.split()]
-        except RuntimeError:
-            pass  # OpenVINO's way to say that there is none
+            labels["names"] = names_in_labels(model.get_rt_info(["model_info", "labels"]).astype(str))
         return Graph(
             tuple(
                 (_name(port), _sizes(port), _DTYPES.get(port.element_type.get_type_name(), str(port.element_type)))

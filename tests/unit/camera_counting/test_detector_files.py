@@ -294,6 +294,8 @@ def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
     ("name", "content", "expected"),
     [
         ("a.txt", "person\n\ncar\n", ("person", "car")),
+        ("bom.txt", "\ufeffperson\r\ncar\r\n", ("person", "car")),
+        ("bom.yaml", "\ufeffnames: [person, car]", ("person", "car")),
         ("a.yaml", "names: [person, car]", ("person", "car")),
         ("a.yaml", "names: {1: car, 0: person}", ("person", "car")),
         ("a.yaml", "[person, car]", ("person", "car")),
@@ -312,6 +314,8 @@ def test_reads_class_files(tmp_path: Path, name: str, content: str, expected: tu
         ("a.yaml", "names: [person, 7]", "to be words, got 7"),
         ("a.yaml", "names: [", "is no YAML"),
         ("a.txt", "", "at least one class name"),
+        ("a.txt", "per\x00son\ncar", r"without control characters, got 'per.x00son'"),
+        ("a.yaml", 'names: ["car\\e[31m"]', "without control characters"),
         ("b.txt", None, 'expected labels to be "coco"'),
     ],
 )
@@ -320,6 +324,15 @@ def test_refuses_class_files(tmp_path: Path, name: str, content: str | None, rea
         (tmp_path / name).write_text(content)
     with pytest.raises(DetectorError, match=reason):
         class_names(tmp_path / name)
+
+
+def test_openvinos_labels_are_read_without_metadata(tmp_path: Path) -> None:
+    import openvino as ov
+
+    model = ov.Core().read_model(str(build(tmp_path / "toy.onnx", metadata=False)))
+    model.set_rt_info("traffic_light delivery_van", ["model_info", "labels"])
+    ov.save_model(model, tmp_path / "toy.xml")
+    assert identify(tmp_path / "toy.xml").names == ("traffic light", "delivery_van")
 
 
 def test_coco_has_its_80_classes() -> None:
