@@ -1,9 +1,10 @@
-"""Plane geometry of segments and polygons, in screen coordinates (x to the right, y downwards)."""
+"""Plane geometry of segments, polygons and boxes, in screen coordinates (x to the right, y downwards)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 __all__ = [
     "Segment",
     "border_distance",
+    "box_areas",
+    "common_areas",
     "first_self_crossing",
     "inside",
     "polygon_area",
@@ -21,6 +24,9 @@ _Point = tuple[float, float]
 
 # Boxes are float32, which tells pixels of the largest pictures apart to a thousandth: what is nearer lies upon it.
 _ON_BORDER = 1e-3
+
+
+_Boxes = TypeVar("_Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +191,22 @@ def segment_polygon_span(
     if not len(t):
         return None
     return float(t.min()), float(t.max())
+
+
+def box_areas(boxes: _Boxes) -> _Boxes:
+    """Areas (N,) of boxes (N, 4) given as x1, y1, x2, y2."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def common_areas(a: _Boxes, b: _Boxes) -> _Boxes:
+    """Areas (N, M) that boxes (N, 4) and boxes (M, 4) have in common.
+
+    Examples
+    --------
+    >>> common_areas(np.array([[0, 0, 10, 10.0]]), np.array([[0, 5, 10, 15.0], [20, 0, 30, 10]]))
+    array([[50.,  0.]])
+    """
+    wide = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    high = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    common: _Boxes = np.maximum(wide, 0) * np.maximum(high, 0)
+    return common

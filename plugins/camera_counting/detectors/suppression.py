@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from camera_counting.geometry import box_areas, common_areas
+
 __all__ = ["suppress"]
 
 
@@ -39,17 +41,14 @@ def suppress(
     [1, 2]
     """
     order = np.argsort(-scores, kind="stable")
-    x1, y1, x2, y2 = boxes.T
-    areas = (x2 - x1) * (y2 - y1)
+    areas = box_areas(boxes)
     kept: list[int] = []
     while order.size and len(kept) < at_most:
         best, order = int(order[0]), order[1:]
         kept.append(best)
         if not order.size:
             break
-        across = np.minimum(x2[best], x2[order]) - np.maximum(x1[best], x1[order])
-        down = np.minimum(y2[best], y2[order]) - np.maximum(y1[best], y1[order])
-        overlap = np.maximum(across, 0) * np.maximum(down, 0)
+        (overlap,) = common_areas(boxes[best : best + 1], boxes[order])
         same = class_ids[order] == class_ids[best]
         union = areas[order] + areas[best] - overlap
         order = order[~(same & (overlap > iou * union))]

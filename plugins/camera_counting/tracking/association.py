@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from camera_counting.detections import Detections
+from camera_counting.geometry import box_areas, common_areas
 
 __all__ = ["assign", "overlaps", "shadows", "without_duplicates"]
 
@@ -22,12 +23,8 @@ def overlaps(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
     array([[0.333, 0.   ]])
     """
     p, q = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
-    wide = np.minimum(p[:, None, 2], q[None, :, 2]) - np.maximum(p[:, None, 0], q[None, :, 0])
-    high = np.minimum(p[:, None, 3], q[None, :, 3]) - np.maximum(p[:, None, 1], q[None, :, 1])
-    common = np.maximum(wide, 0) * np.maximum(high, 0)
-    areas_p = (p[:, 2] - p[:, 0]) * (p[:, 3] - p[:, 1])
-    areas_q = (q[:, 2] - q[:, 0]) * (q[:, 3] - q[:, 1])
-    return np.asarray(common / np.maximum(areas_p[:, None] + areas_q[None, :] - common, 1e-9))
+    common = common_areas(p, q)
+    return np.asarray(common / np.maximum(box_areas(p)[:, None] + box_areas(q)[None, :] - common, 1e-9))
 
 
 def without_duplicates(detections: Detections, same_class: float, other_class: float) -> npt.NDArray[np.bool_]:
@@ -59,11 +56,8 @@ def shadows(detections: Detections, strength: npt.NDArray[np.float64], cover: fl
     if len(detections) < 2:
         return np.zeros(len(detections), bool)
     b = detections.boxes.astype(np.float64)
-    wide = np.minimum(b[:, None, 2], b[None, :, 2]) - np.maximum(b[:, None, 0], b[None, :, 0])
-    high = np.minimum(b[:, None, 3], b[None, :, 3]) - np.maximum(b[:, None, 1], b[None, :, 1])
-    common = np.maximum(wide, 0) * np.maximum(high, 0)
-    area = np.maximum((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]), 1e-9)
-    within = common / np.minimum(area[:, None], area[None]) >= cover
+    area = np.maximum(box_areas(b), 1e-9)
+    within = common_areas(b, b) / np.minimum(area[:, None], area[None]) >= cover
     within &= strength[:, None] < strength[None]
     return np.asarray((within & detections.may_be_confused()).any(1))
 
