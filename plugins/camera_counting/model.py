@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from camera_counting.detections import Detections
 from camera_counting.detectors import Detector
 from camera_counting.errors import RequestError
+from camera_counting.picture_count import PictureCount, count_picture
 from camera_counting.pictures import Picture, read_picture
 
 if TYPE_CHECKING:
@@ -19,55 +19,7 @@ if TYPE_CHECKING:
     from camera_counting.scene import Scene
     from camera_counting.video import VideoSource
 
-__all__ = ["CountingModel", "PictureCount", "count_in_zones"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PictureCount:
-    """What was counted in one picture.
-
-    Parameters
-    ----------
-    counts : dict of str to int
-        Objects per class, zeros included, for every class that was asked for.
-    zones : dict of str to dict of str to int
-        The same per zone: an object is in a zone where its anchor, by default the middle of its box's lower edge,
-        is. Empty without a scene.
-    detections : Detections
-        The boxes, in pixels of the picture.
-    width, height : int
-        Size of the picture, upright.
-    """
-
-    counts: dict[str, int]
-    zones: dict[str, dict[str, int]]
-    detections: Detections
-    width: int
-    height: int
-
-    @property
-    def total(self) -> int:
-        """Objects of all classes together."""
-        return len(self.detections)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON: what `camera-counting count` writes for a picture and what the scoring server answers."""
-        seen = self.detections
-        return {
-            "counts": dict(self.counts),
-            "total": self.total,
-            "zones": {name: dict(counts) for name, counts in self.zones.items()},
-            "detections": [
-                {
-                    "class": seen.names[class_id],
-                    "confidence": round(float(score), 4),
-                    "box": [round(float(edge), 1) for edge in box],
-                }
-                for box, score, class_id in zip(seen.boxes, seen.scores, seen.class_ids, strict=True)
-            ],
-            "width": self.width,
-            "height": self.height,
-        }
+__all__ = ["CountingModel", "PictureCount"]
 
 
 class CountingModel:
@@ -99,7 +51,8 @@ class CountingModel:
         return self.detector.confidence
 
     def detect(self, images: Any, confidence: float | None = None) -> list[Detections]:
-        """Boxes in each picture; see `count` for what a picture may be."""
+        """Boxes in each picture; see `count` for what a picture may be, and for what is refused."""
+        confidence = self.check_confidence(confidence)
         return self.detector.detect([read_picture(image) for image in _several(images)], confidence)
 
     def count(
@@ -167,7 +120,7 @@ class CountingModel:
 
         for detections in self.detector.detect_each(noted(), confidence):
             width, height = sizes.pop(0)
-            yield _counted(detections, width, height, scene, classes)
+            yield count_picture(detections, width, height, scene, classes)
 
     def count_video(
         self,
@@ -198,14 +151,9 @@ class CountingModel:
         """
         from camera_counting import counting
 
+        settings = self._checked(scene, confidence, classes)
         return counting.count_video(
-            _opened(source),
-            self.detector.detect,
-            self.names,
-            scene,
-            on_frame=on_frame,
-            confidence=self.check_confidence(confidence),
-            classes=self.check_classes(classes),
+            _opened(source), self.detector.detect, self.names, scene, on_frame=on_frame, **settings
         )
 
     def stream(
@@ -216,17 +164,27 @@ class CountingModel:
         confidence: float | None = None,
         classes: Iterable[str] | None = None,
     ) -> Iterator[Event]:
-        """Events (crossings, entries, exits) as they happen; arguments as for `count_video`."""
+        """Events (crossings, entries, exits) as they happen; arguments and errors as for `count_video`.
+
+        What makes no sense is refused at once; the source is opened at once, too, and closed after its last event.
+        """
+        settings = self._checked(scene, confidence, classes)
+        return self._events(_opened(source), scene, settings)
+
+    def _events(self, source: VideoSource, scene: Scene | None, settings: dict[str, Any]) -> Iterator[Event]:
         from camera_counting import counting
 
-        opened = _opened(source)
-        settings: dict[str, Any] = {
-            "confidence": self.check_confidence(confidence),
-            "classes": self.check_classes(classes),
-        }
-        with opened:
-            for frame in counting.count_frames(opened, self.detector.detect, self.names, scene, **settings):
+        with source:
+            for frame in counting.count_frames(source, self.detector.detect, self.names, scene, **settings):
                 yield from frame.events
+
+    def _checked(
+        self, scene: Scene | None, confidence: float | None, classes: Iterable[str] | None
+    ) -> dict[str, Any]:
+        """The settings of a clip's count, before its source is opened."""
+        if scene is not None:
+            scene.check_classes(self.names)
+        return {"confidence": self.check_confidence(confidence), "classes": self.check_classes(classes)}
 
     def check_classes(self, classes: Iterable[str] | None) -> tuple[str, ...] | None:
         """These classes in the model's order, once it is known to have them all; None for all.
@@ -261,40 +219,6 @@ class CountingModel:
         if not 0 <= confidence <= 1:  # NaN fails this, too
             raise RequestError(f"confidence: expected a number from 0 to 1, got {confidence}")
         return float(confidence)
-
-
-def count_in_zones(
-    detections: Detections, scene: Scene, width: int, height: int, classes: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Objects per zone and class in a picture of this size; an anchor on a zone's border is in it.
-
-    Raises
-    ------
-    SceneError
-        Where a zone lies outside the picture.
-    """
-    from camera_counting.counting.counter import anchors
-    from camera_counting.geometry import inside
-
-    found: dict[str, dict[str, int]] = {}
-    for zone in scene.for_size(width, height).zones:
-        points = anchors(np.asarray(detections.boxes, np.float64), zone.anchor)
-        counts = detections.take(inside(np.asarray(zone.polygon, np.float64), points)).counts()
-        found[zone.name] = {
-            name: counts.get(name, 0) for name in classes if zone.classes is None or name in zone.classes
-        }
-    return found
-
-
-def _counted(
-    detections: Detections, width: int, height: int, scene: Scene | None, classes: tuple[str, ...] | None
-) -> PictureCount:
-    seen = detections.of_classes(classes)
-    counts = seen.counts()
-    if classes is not None:
-        counts = {name: counts[name] for name in classes}
-    zones = count_in_zones(seen, scene, width, height, tuple(counts)) if scene is not None else {}
-    return PictureCount(counts, zones, seen, width, height)
 
 
 def _several(images: Any) -> Sequence[Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from camera_counting.detectors import open_detector
+from camera_counting.errors import RequestError, SceneError, SourceError
 from camera_counting.model import CountingModel
 from camera_counting.scene import Scene
 from tests.toy_detector import build, picture
@@ -29,3 +33,22 @@ def test_what_the_picture_cuts_off_is_in_a_zone_that_reaches_its_border(model: C
     (count,) = model.count(cut, scene=scene)
     assert count.detections.boxes[:, 3].max() == 480
     assert count.zones == {"all": {"person": 1, "car": 1}, "right": {"person": 0, "car": 1}}
+
+
+def test_a_confidence_that_is_none_is_refused_by_all(model: CountingModel) -> None:
+    grey = picture(320, 320, [])
+    for call in (model.detect, lambda images, confidence: model.count(images, confidence=confidence)):
+        with pytest.raises(RequestError, match=r"confidence: expected a number from 0 to 1, got 25"):
+            call(grey, 25)
+
+
+def test_a_stream_refuses_what_makes_no_sense_before_its_first_event(model: CountingModel, tmp_path: Path) -> None:
+    for i in range(3):
+        Image.fromarray(picture(320, 320, [])).save(tmp_path / f"{i}.png")
+    lorries = Scene.from_dict({"lines": [{"name": "L", "from": [0, 0.5], "to": [1, 0.5], "classes": ["lorry"]}]})
+    with pytest.raises(SceneError, match="lorry"):
+        model.stream(tmp_path, lorries)
+    with pytest.raises(RequestError, match="got 25"):
+        model.stream(tmp_path, confidence=25)
+    with pytest.raises(SourceError):
+        model.stream(tmp_path / "none.mp4")
