@@ -18,125 +18,22 @@ line drawn from left to right, downwards is in and upwards is out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from camera_counting.errors import SceneError
-from camera_counting.geometry import first_self_crossing, polygon_area
+from camera_counting.scene_parts import Anchor, Line, Part, Point, Zone, show
 from camera_counting.scene_text import read_json, read_yaml, reasons
 
 __all__ = ["Anchor", "Line", "Point", "Scene", "Zone", "scene_schema"]
 
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"expected a finite number, got {value}")
-    return value
-
-
-Coordinate = Annotated[float, AfterValidator(_finite)]
-Point = tuple[Coordinate, Coordinate]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 Side = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Anchor(StrEnum):
-    """The point of a box that stands for the object; on the ground that is the middle of the bottom edge."""
-
-    BOTTOM = "bottom"
-    CENTER = "center"
-    TOP = "top"
-    LEFT = "left"
-    RIGHT = "right"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Line(_Part):
-    """A counting line: a directed segment.
-
-    Examples
-    --------
-    >>> Line(name="gate", start=(0, 100), end=(200, 100)).length
-    200.0
-    """
-
-    name: Name = Field(description="Unique within the scene.")
-    start: Point = Field(alias="from", description="x, y of the first end.")
-    end: Point = Field(
-        alias="to",
-        description="x, y of the second end. Seen along from -> to, 'in' goes from the left-hand to the "
-        "right-hand side.",
-    )
-    classes: tuple[Name, ...] | None = Field(
-        default=None, min_length=1, description="Classes that are counted here; all of them where absent."
-    )
-    anchor: Anchor = Field(
-        default=Anchor.BOTTOM, description="Point of the box that must cross: the middle of this edge."
-    )
-
-    @property
-    def length(self) -> float:
-        """Distance between the ends, in the scene's units."""
-        return math.dist(self.start, self.end)
-
-    @model_validator(mode="after")
-    def _has_a_length(self) -> Self:
-        if self.start == self.end:
-            raise ValueError(f"expected two different ends, got {_show(self.start)} twice: a line needs a length")
-        return self
-
-
-class Zone(_Part):
-    """A zone: a simple polygon in which objects are counted and their stay is measured.
-
-    Examples
-    --------
-    >>> Zone(name="yard", polygon=[(0, 0), (10, 0), (10, 10), (0, 10)]).area
-    100.0
-    """
-
-    name: Name = Field(description="Unique within the scene.")
-    polygon: tuple[Point, ...] = Field(
-        max_length=200, description="Corners x, y in order, at least three; not closed."
-    )
-    classes: tuple[Name, ...] | None = Field(
-        default=None, min_length=1, description="Classes that are counted here; all of them where absent."
-    )
-    anchor: Anchor = Field(default=Anchor.BOTTOM, description="Point of the box that must be inside.")
-
-    @property
-    def area(self) -> float:
-        """Area in the scene's units, squared."""
-        return polygon_area(self.polygon)
-
-    @model_validator(mode="after")
-    def _is_a_simple_polygon(self) -> Self:
-        corners = self.polygon
-        if len(corners) > 3 and corners[0] == corners[-1]:
-            raise ValueError("expected the first corner only once: the polygon closes by itself")
-        if len(corners) < 3:
-            raise ValueError(f"expected at least 3 corners, got {len(corners)}")
-        crossing = first_self_crossing(corners)
-        if crossing is not None:
-            a, b = crossing
-            raise ValueError(
-                f"expected a polygon that does not cross itself; its edges {a + 1} and {b + 1} cross or touch "
-                "(list the corners in the order in which you would walk round the zone)"
-            )
-        if self.area <= 1e-12:
-            raise ValueError("expected a polygon with an area; all its corners lie on one line")
-        return self
-
-
-class Scene(_Part):
+class Scene(Part):
     """The lines and zones of one camera.
 
     Parameters
@@ -145,7 +42,8 @@ class Scene(_Part):
         The camera's id.
     units : {"auto", "pixels", "relative"}
         Relative coordinates run from 0 to 1 over the picture's width and height. "auto" takes coordinates that all
-        lie within 0..1, in a scene without `size`, for relative ones, everything else for pixels.
+        lie within 0..1, in a scene without `size`, for relative ones, everything else for pixels; but it refuses
+        those that lie within 0..2, which are neither.
     size : (width, height), optional
         The picture size on which pixel coordinates were drawn; the scene is then scaled to the size of the frames.
     lines, zones
@@ -259,7 +157,7 @@ class Scene(_Part):
             # the far border belongs to the picture: a line may run to x = width
             if not (-1e-6 <= x <= width * (1 + 1e-9) and -1e-6 <= y <= height * (1 + 1e-9)):
                 raise SceneError(
-                    f"{self._where}: {key}: {_show((x, y))} lies outside the picture of "
+                    f"{self._where}: {key}: {show((x, y))} lies outside the picture of "
                     f"{width:g}x{height:g} pixels; draw it inside, or state with `size: [width, height]` on which "
                     "picture size it was drawn"
                 )
@@ -326,7 +224,7 @@ class Scene(_Part):
         if self.units == "auto" and self.size is None and 1 < max(coordinates) <= 2 and min(coordinates) >= 0:
             key, point = next((key, point) for key, point in points if max(point) > 1)
             raise ValueError(
-                f"{key}: expected relative coordinates within 0..1, got {_show(point)}; correct it, or state "
+                f"{key}: expected relative coordinates within 0..1, got {show(point)}; correct it, or state "
                 "`units: pixels` if the whole scene is meant to lie within two pixels"
             )
         for key, (x, y) in points:
@@ -338,7 +236,7 @@ class Scene(_Part):
             else:
                 inside, frame = x >= 0 and y >= 0, "the picture (no coordinate may be negative)"
             if not inside:
-                raise ValueError(f"{key}: expected a point inside {frame}, got {_show((x, y))}")
+                raise ValueError(f"{key}: expected a point inside {frame}, got {show((x, y))}")
         return self
 
 
@@ -352,7 +250,3 @@ def scene_schema() -> dict[str, Any]:
         schema["$defs"][name]["description"] = schema["$defs"][name]["description"].split("\n")[0]
     schema["anyOf"] = [{"required": ["lines"]}, {"required": ["zones"]}]
     return schema
-
-
-def _show(point: Point) -> str:
-    return f"({point[0]:g}, {point[1]:g})"
