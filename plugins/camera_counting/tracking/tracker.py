@@ -195,12 +195,14 @@ class MotionTracker(Tracker):
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
         self._motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
-        self._seen[rows] = self._clock
         self._hits[rows] += 1
         # what is only ever seen within a stronger one gives no evidence of being an object of its own
         shadowed = shadows(
             detections.take(seen), np.where(self._sure[rows], 1e3, 0.0) + self._evidence[rows], _COVER
         )
+        # and a faint sight of that kind, which may be a part of the stronger one, does not keep a track for long
+        in_sight = ~shadowed | (scores >= self.settings.confidence)
+        self._seen[rows[in_sight]] = self._clock
         gain = np.where(shadowed, 0.0, scores - _DOUBT * self.settings.confidence)
         self._evidence[rows] = np.maximum(self._evidence[rows] + gain, 0)
         np.add.at(self._votes, (rows, detections.class_ids[seen]), scores**2)

@@ -122,6 +122,30 @@ def test_a_part_of_an_object_is_not_confirmed_but_somebody_hidden_is_once_he_app
     assert int(tracks[-1].confirmed.sum()) == 2
 
 
+def test_a_track_is_not_carried_on_by_faint_sights_within_a_stronger_one():
+    # a second car is seen beside the first for a second; then only a faint box within the first one, all the way
+    times = np.arange(0, 8, 0.1)
+    first = [car(100 + 30 * t, score=0.9) for t in times]
+    beside = [(70 + 30 * t, 172, 60, 40, 0.6, "car") for t in times]
+    part = [(92 + 30 * t, 178, 60, 32, 0.15, "car") for t in times]
+    frames = [seen(a, b if t < 1 else p) for t, a, b, p in zip(times, first, beside, part, strict=True)]
+    tracks = follow(frames, times)
+    assert tracks[9].confirmed.tolist() == [True, True]
+    assert {len(t) for t in tracks[25:]} == {1}
+    assert len({i for t in tracks for i in t.ids.tolist()}) == 2
+
+
+def test_who_is_faint_behind_somebody_for_a_moment_stays_the_same():
+    times = np.arange(0, 6, 0.1)
+    frames = []
+    for t in times:
+        x = 100 + 60 * t  # walks behind one who stands at 280: hidden, and faint, around 3 s
+        hidden = abs(x - 280) < 20
+        frames.append(seen(person(280, 205, 0.9), person(x, 200, 0.15 if hidden else 0.8)))
+    tracks = follow(frames, times)
+    assert {i for t in tracks for i in t.ids.tolist()} == {1, 2}
+
+
 def test_a_rider_and_his_bicycle_are_two():
     times = np.arange(0, 3, 0.1)
     frames = [
