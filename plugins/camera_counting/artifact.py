@@ -94,6 +94,9 @@ class Manifest(_Part):
             raise ValueError("a file stands there twice")
         if self.detector not in paths:
             raise ValueError(f"the detector {self.detector!r} is not among the files")
+        # A runtime goes by the ending, in whatever case; so does what is checked of the file.
+        if PurePosixPath(self.detector).suffix not in (".onnx", ".xml"):
+            raise ValueError(f"expected a detector that ends in .onnx or .xml, got {self.detector!r}")
         if self.detector.endswith(".xml") and self.detector[:-4] + ".bin" not in paths:
             raise ValueError(f"the weights of {self.detector!r} are not among the files")
         if len(set(self.classes)) != len(self.classes):
@@ -165,9 +168,10 @@ def write_artifact(
         "runtimes": list(runtimes),
     }
     content["digest"] = _digest(content)
-    manifest = _parsed(json.dumps(content), folder / MANIFEST)
+    _parsed(json.dumps(content), folder / MANIFEST)
     (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return manifest
+    # what could not be read again is found now, and not by who serves it
+    return read_artifact(folder).manifest
 
 
 def read_artifact(folder: str | Path) -> Artifact:
@@ -248,8 +252,8 @@ def _files_of(detector: Path) -> dict[str, Path]:
         return {"detector.xml": detector, "detector.bin": detector.with_suffix(".bin")}
     files = {"detector.onnx": detector}
     for name in read_onnx_file(detector).external:
-        # the ONNX file refers to it by this very name
-        if name in {MANIFEST, "detector.onnx"}:
+        # the ONNX file refers to it by this very name; some file systems do not tell upper from lower case
+        if PurePosixPath(name).parts[0].lower() in {MANIFEST, "detector.onnx"}:
             raise ArtifactError(f"{detector.name} keeps its weights in a file {name!r}; export it as one file")
         files[name] = detector.parent / name
     return files

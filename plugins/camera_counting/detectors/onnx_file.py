@@ -1,7 +1,7 @@
 """What an ONNX file says about itself, read without the onnx package, which serving does without.
 
 Only the few fields that are needed are read from the protobuf; weights are skipped over.
-Source: onnx/onnx.proto (ModelProto, GraphProto, TensorProto) and the protobuf encoding guide.
+Source: onnx/onnx.proto and the protobuf encoding guide.
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ __all__ = ["OnnxFile", "read_onnx_file"]
 
 # field numbers
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
-_NODE_ATTRIBUTE = 5
-_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH = 5, 6
 _TENSOR_EXTERNAL_DATA = 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
-_MAX_DEPTH = 8
+# Every way down from the model to a tensor. One left out would be a file of weights that no digest covers.
+_PARTS: dict[str, dict[int, str]] = {
+    "model": {_MODEL_GRAPH: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+}
+# nested messages: a graph in a graph is three levels
+_MAX_DEPTH = 32
 
 Span = tuple[int, int]
 
@@ -56,7 +64,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
                     metadata[key] = value
                 elif field == _MODEL_GRAPH:
                     graphs += 1
-                    external.update(_external_in_graph(data, span, 0))
+            external.update(_external_data(data, "model", (0, len(data)), 0))
         except (_TruncatedError, UnicodeDecodeError, RecursionError):
             raise DetectorError(
                 f"{path.name}: expected an ONNX file; it is damaged, cut off, or something else"
@@ -69,36 +77,26 @@ def read_onnx_file(path: Path) -> OnnxFile:
             raise DetectorError(
                 f"{path.name}: its weights lie outside its folder ({name!r}); export it as one file"
             )
-    return OnnxFile(metadata, tuple(sorted(external)))
+    # `./weights.bin` and `weights.bin` are one file, and the manifest names it once
+    return OnnxFile(metadata, tuple(sorted({str(PurePosixPath(name)) for name in external})))
 
 
 class _TruncatedError(Exception):
     pass
 
 
-def _external_in_graph(data: mmap.mmap, graph: Span, depth: int) -> Iterator[str]:
+def _external_data(data: mmap.mmap, kind: str, span: Span, depth: int) -> Iterator[str]:
+    """Locations of the external data of all tensors in a message."""
     if depth > _MAX_DEPTH:
         raise _TruncatedError
-    for field, span in _messages(data, graph):
-        if field == _GRAPH_INITIALIZER:
-            yield from _external_in_tensor(data, span)
-        elif field == _GRAPH_NODE:
-            for part, attribute in _messages(data, span):
-                if part != _NODE_ATTRIBUTE:
-                    continue
-                for kind, value in _messages(data, attribute):
-                    if kind == _ATTRIBUTE_TENSOR:
-                        yield from _external_in_tensor(data, value)
-                    elif kind == _ATTRIBUTE_GRAPH:
-                        yield from _external_in_graph(data, value, depth + 1)
-
-
-def _external_in_tensor(data: mmap.mmap, tensor: Span) -> Iterator[str]:
-    for field, span in _messages(data, tensor):
-        if field == _TENSOR_EXTERNAL_DATA:
-            key, value = _entry(data, span)
-            if key == "location":
-                yield value
+    for field, part in _messages(data, span):
+        if kind == "tensor":
+            if field == _TENSOR_EXTERNAL_DATA:
+                key, value = _entry(data, part)
+                if key == "location":
+                    yield value
+        elif inner := _PARTS[kind].get(field):
+            yield from _external_data(data, inner, part, depth + 1)
 
 
 def _entry(data: mmap.mmap, span: Span) -> tuple[str, str]:

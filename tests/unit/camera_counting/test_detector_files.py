@@ -290,6 +290,38 @@ def test_weights_outside_the_folder_are_refused(tmp_path: Path) -> None:
         read_onnx_file(path)
 
 
+PLACES = {
+    "initializer": lambda model, weight: model.graph.initializer.add().CopyFrom(weight),
+    "sparse initializer": lambda model, weight: model.graph.sparse_initializer.add().values.CopyFrom(weight),
+    "constant": lambda model, weight: attribute(model).t.CopyFrom(weight),
+    "list of tensors": lambda model, weight: attribute(model).tensors.add().CopyFrom(weight),
+    "sparse tensor": lambda model, weight: attribute(model).sparse_tensor.indices.CopyFrom(weight),
+    "list of sparse": lambda model, weight: attribute(model).sparse_tensors.add().values.CopyFrom(weight),
+    "branch": lambda model, weight: attribute(model).g.initializer.add().CopyFrom(weight),
+    "list of branches": lambda model, weight: attribute(model).graphs.add().initializer.add().CopyFrom(weight),
+    "function": lambda model, weight: (
+        model.functions.add().node.add(op_type="Constant").attribute.add(name="value").t.CopyFrom(weight)
+    ),
+    "default of a function": lambda model, weight: model.functions.add().attribute_proto.add().t.CopyFrom(weight),
+    "training": lambda model, weight: model.training_info.add().algorithm.initializer.add().CopyFrom(weight),
+}
+
+
+def attribute(model: onnx.ModelProto) -> onnx.AttributeProto:
+    return model.graph.node.add(op_type="Constant").attribute.add(name="value")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_outside_the_file_are_found_wherever_they_hang(tmp_path: Path, place: str) -> None:
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value="./hidden.bin")
+    model = onnx.load(build(tmp_path / "toy.onnx"))
+    PLACES[place](model, weight)
+    (tmp_path / "hiding.onnx").write_bytes(model.SerializeToString())
+    # `./hidden.bin` is the file hidden.bin
+    assert read_onnx_file(tmp_path / "hiding.onnx").external == ("hidden.bin",)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from camera_counting.artifact import MANIFEST, _digest, read_artifact, write_artifact
@@ -103,6 +104,10 @@ def test_a_changed_manifest_is_found(folder: Path, changes: dict[str, Any], reas
         ({"iou": None}, "iou: Field required"),
         ({"digest": None}, "digest: Field required"),
         ({"detector": "other.onnx"}, "'other.onnx' is not among the files"),
+        (
+            {"detector": "a.ONNX", "files": [{"path": "a.ONNX", "sha256": "0" * 64, "bytes": 1}]},
+            r"a detector that ends in \.onnx or \.xml, got 'a\.ONNX'",
+        ),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(folder: Path, changes: dict[str, Any], reason: str) -> None:
@@ -157,6 +162,32 @@ def test_external_weights_that_nobody_vouches_for_are_refused(tmp_path: Path) ->
     rewrite(folder, files=[file for file in files if file["path"] != "toy.data"])
     with pytest.raises(ArtifactError, match=r"reads toy\.data, which model\.json does not vouch for"):
         read_artifact(folder)
+
+
+def keeping_its_weights_in(path: Path, location: str) -> Path:
+    """Let the detector look for its weights, which lie in toy.data, in a file of another name."""
+    model = onnx.load(path, load_external_data=False)
+    for weight in model.graph.initializer:
+        for entry in weight.external_data:
+            if entry.key == "location":
+                entry.value = location
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_weights_named_in_a_roundabout_way_travel(tmp_path: Path) -> None:
+    detector = keeping_its_weights_in(build(tmp_path / "toy.onnx", external_data=True), "./sub/./w.bin")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "toy.data").rename(tmp_path / "sub" / "w.bin")
+    manifest = read_artifact(written(tmp_path / "model", detector)).manifest
+    assert [file.path for file in manifest.files] == ["detector.onnx", "sub/w.bin"]
+
+
+@pytest.mark.parametrize("location", ["./detector.onnx", "Detector.onnx", "model.json", "detector.onnx/w.bin"])
+def test_weights_that_would_replace_the_detector_are_refused(tmp_path: Path, location: str) -> None:
+    detector = keeping_its_weights_in(build(tmp_path / "toy.onnx", external_data=True), location)
+    with pytest.raises(ArtifactError, match="export it as one file"):
+        written(tmp_path / "model", detector)
 
 
 def test_a_missing_part_is_found_when_it_is_written(tmp_path: Path) -> None:
