@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +16,12 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from pydantic import BaseModel, ConfigDict
 
 from model_governance.errors import EvidenceError
+from model_governance.pickles import is_pickle
 
 __all__ = ["Artifact", "ArtifactFile", "artifact_digest", "read_artifact"]
 
 # MLflow writes this one beside the model whenever a registered version is loaded; it is not part of the model.
 _WRITTEN_BY_LOADING = "registered_model_meta"
-_PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".bin"})
-_CHUNK = 1 << 20
 
 
 class ArtifactFile(BaseModel):
@@ -73,7 +71,7 @@ def read_artifact(location: str) -> tuple[Artifact, dict[str, Any]]:
     Raises
     ------
     EvidenceError
-        Where there is no MLmodel file, or something that is neither file nor folder.
+        Where there is no MLmodel file, or something that is neither file nor folder, or byte code.
     """
     with _folder(location) as folder:
         if not (folder / "MLmodel").is_file():
@@ -97,49 +95,27 @@ def _folder(location: str) -> Iterator[Path]:
 def _paths(folder: Path, location: str) -> list[Path]:
     paths = []
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
         if path.is_symlink():
+            raise EvidenceError(f"{name} in {location} is a link; a model must hold its files itself")
+        if not path.is_file() or name == _WRITTEN_BY_LOADING:
+            continue
+        # Counted in, it would change the model's digest whenever the model is loaded; left out, it would be code
+        # that nobody vouches for.
+        if path.suffix in (".pyc", ".pyo") or path.parent.name == "__pycache__":
             raise EvidenceError(
-                f"{path.relative_to(folder)} in {location} is a link; a model must hold its files itself"
+                f"{name} in {location} is byte code, which Python may run in place of the reviewed source. Remove "
+                "it; where loading the model in place has written it, load with PYTHONDONTWRITEBYTECODE=1"
             )
-        # Python writes byte code beside code that a model carries when it is loaded in place.
-        if path.is_file() and path.name != _WRITTEN_BY_LOADING and "__pycache__" not in path.parts:
-            paths.append(path)
+        paths.append(path)
     return paths
 
 
 def _read_file(path: Path, folder: Path) -> ArtifactFile:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+        digest, size = hashlib.file_digest(stream, "sha256"), stream.tell()
+        stream.seek(0)
+        pickle = is_pickle(path.name, stream)
     return ArtifactFile(
-        path=path.relative_to(folder).as_posix(),
-        size=size,
-        sha256=digest.hexdigest(),
-        pickle=_is_pickle(path),
+        path=path.relative_to(folder).as_posix(), size=size, sha256=digest.hexdigest(), pickle=pickle
     )
-
-
-def _is_pickle(path: Path) -> bool:
-    """By its name, or by how it begins: a renamed pickle is a pickle.
-
-    Covers pickle protocols 2 and up, archives that hold one (torch, keras) and NumPy arrays of objects.
-    """
-    # `.bin` is also how OpenVINO names plain weights, so that suffix alone proves nothing.
-    if path.suffix.lower() in _PICKLE_SUFFIXES - {".bin"}:
-        return True
-    with path.open("rb") as stream:
-        head = stream.read(256)
-        if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and head[1:2]:
-            stream.seek(-1, 2)
-            return stream.read() == b"."
-        if head.startswith(b"\x93NUMPY"):
-            return b"'|O'" in head
-    if head.startswith(b"PK\x03\x04"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(Path(name).suffix.lower() in _PICKLE_SUFFIXES for name in archive.namelist())
-        except zipfile.BadZipFile:
-            return False
-    return False

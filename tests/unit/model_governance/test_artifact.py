@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -31,11 +32,22 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _zip(name: str) -> bytes:
+def _zip(name: str, content: bytes = b"x") -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(name, b"x")
+        archive.writestr(name, content)
     return stream.getvalue()
+
+
+class Harmful:
+    """A pickle of it calls a function when it is read."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return print, ("read",)
+
+
+def _harmful(protocol: int) -> bytes:
+    return pickle.dumps(Harmful(), protocol=protocol)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +58,14 @@ def _zip(name: str) -> bytes:
         ("a.joblib", b"anything", True),
         ("a.onnx", pickle.dumps({"a": 1}, protocol=2), True),
         ("a.json", pickle.dumps([1], protocol=5), True),
+        ("a.onnx", pickle.dumps([1], protocol=2) + b"\n", True),
+        ("a.txt", _harmful(0), True),
+        ("a.bin", _harmful(1), True),
+        ("a.bin", _harmful(5)[2:] + b"weights", True),
+        ("a.yaml", b"I0x10\n0" + _harmful(0) + b"# more", True),
         ("a.onnx", _zip("archive/data.pkl"), True),
+        ("a.zip", _zip("weights", _harmful(3)), True),
+        ("a.zip", _zip("a.npy", _npy(np.array([{}], dtype=object))), True),
         ("a.zip", _zip("picture.jpg"), False),
         ("a.npy", _npy(np.array([{}], dtype=object)), True),
         ("a.npy", _npy(np.arange(3)), False),
@@ -54,6 +73,9 @@ def _zip(name: str) -> bytes:
         ("a.bin", b"\x80", False),
         ("a.bin", b"PK\x03\x04 but no archive", False),
         ("a.txt", b"", False),
+        ("a.txt", b"click==8.1\ncryptography==46.0\ne.g. this\n", False),
+        ("a.py", b"import os\nimport sys\n.", False),
+        ("a.bin", b"N.", False),
     ],
 )
 def test_a_pickle_is_known_by_name_and_by_content(folder: Path, name: str, content: bytes, expected: bool) -> None:
@@ -89,14 +111,22 @@ def test_every_change_changes_the_digest(folder: Path, change) -> None:
     assert read_artifact(str(folder))[0].digest != before
 
 
-def test_what_loading_writes_beside_a_model_is_not_the_model(folder: Path, tmp_path: Path) -> None:
+def test_the_note_that_loading_writes_beside_a_model_is_not_the_model(folder: Path, tmp_path: Path) -> None:
     before = read_artifact(str(folder))[0].digest
     (folder / "registered_model_meta").write_text("model_name: m\n")
-    (folder / "code" / "__pycache__").mkdir(parents=True)
-    (folder / "code" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"x")
     assert read_artifact(str(folder))[0].digest == before
     shutil.copytree(folder, tmp_path / "copy")
     assert read_artifact((tmp_path / "copy").as_uri())[0].digest == before
+    (folder / "data" / "registered_model_meta").write_text("anywhere else it is a file like others")
+    assert read_artifact(str(folder))[0].digest != before
+
+
+@pytest.mark.parametrize("name", ["code/__pycache__/a.cpython-311.pyc", "code/a.pyc", "code/__pycache__/a"])
+def test_byte_code_is_refused_for_it_may_run_in_place_of_the_source(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(b"x")
+    with pytest.raises(EvidenceError, match=rf"{re.escape(name)} in .* is byte code.*Remove it"):
+        read_artifact(str(folder))
 
 
 def test_a_link_is_refused(folder: Path, tmp_path: Path) -> None:

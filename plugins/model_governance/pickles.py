@@ -1,0 +1,91 @@
+"""Whether a file is a pickle, which runs code when it is read: by its name, or by what `pickle.load` would do."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from pathlib import PurePath
+from typing import IO
+
+__all__ = ["is_pickle"]
+
+_SUFFIXES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
+# Nothing that a pickle does to the machine does without one of these, which look a class or function up.
+_LOOK_UP = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
+_ARRAY_HEADER = 1 << 16
+_CHUNK = 1 << 20
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+
+
+def is_pickle(name: str, stream: IO[bytes]) -> bool:
+    """Whether a file of this name and content, read from its beginning, is a pickle or holds one.
+
+    A renamed pickle is a pickle. Covers all protocols, with anything behind their end; archives that hold one
+    (torch, keras, npz); and NumPy arrays of objects.
+    """
+    if PurePath(name).suffix.lower() in _SUFFIXES:
+        return True
+    head = stream.read(_ARRAY_HEADER)
+    if head.startswith(b"\x93NUMPY"):
+        return b"'|O'" in head
+    stream.seek(0)
+    if head.startswith(b"PK\x03\x04"):
+        return _is_archive_of_pickles(stream)
+    return _unpickles(stream)
+
+
+def _is_archive_of_pickles(stream: IO[bytes]) -> bool:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    if is_pickle(name, member):
+                        return True
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+    return False
+
+
+def _unpickles(stream: IO[bytes]) -> bool:
+    """Whether `pickle.load` would read on from here until a STOP; it never looks at what comes behind.
+
+    No argument is looked into, so that this takes all that `pickle.load` takes. A few bytes of weights or text can
+    look like a pickle of plain data, which is harmless: without the mark of a protocol it must look something up.
+    """
+    stack: list[bool] = []  # True for a mark, False for any other object
+    declared = looked_up = False
+    while (code := stream.read(1)) and (opcode := _OPCODES.get(code.decode("latin-1"))):
+        if not _skip_argument(stream, opcode.arg):
+            return False
+        declared = declared or opcode.name == "PROTO"
+        looked_up = looked_up or opcode.name in _LOOK_UP
+        wanted = len(opcode.stack_before)
+        if pickletools.markobject in opcode.stack_before:
+            if True not in stack:
+                return False
+            while not stack.pop():
+                pass
+            wanted = opcode.stack_before.index(pickletools.markobject)
+        if wanted > len(stack):
+            return False
+        if opcode.name == "STOP":
+            return declared or looked_up
+        del stack[len(stack) - wanted :]
+        stack += [kind is pickletools.markobject for kind in opcode.stack_after]
+    return False
+
+
+def _skip_argument(stream: IO[bytes], argument: pickletools.ArgumentDescriptor | None) -> bool:
+    """Step over an opcode's argument; False where the file ends in it."""
+    if argument is None:
+        return True
+    if argument.n == pickletools.UP_TO_NEWLINE:
+        lines = 2 if argument is pickletools.stringnl_noescape_pair else 1
+        return all(stream.readline().endswith(b"\n") for _ in range(lines))
+    length = argument.n
+    if length < 0:
+        prefix = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT8U: 8}.get(length, 4)
+        length = int.from_bytes(stream.read(prefix), "little")
+    while length > 0 and (chunk := stream.read(min(length, _CHUNK))):
+        length -= len(chunk)
+    return length <= 0
