@@ -6,12 +6,18 @@ No torch, no ultralytics, no full MLflow: what trains a model is not what serves
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
+import yaml
 from packaging.requirements import Requirement
 
-__all__ = ["DISTRIBUTION", "serving_requirements"]
+from camera_counting.errors import ArtifactError
+
+__all__ = ["DISTRIBUTION", "conda_environment", "serving_requirements", "write_environment"]
 
 DISTRIBUTION = "mlflow-camera-counting"
 
@@ -44,6 +50,11 @@ def serving_requirements(extra: Iterable[str] = ()) -> list[str]:
     extra : iterable of str
         Distributions to add, such as "onnxruntime" for a detector that OpenVINO cannot run.
 
+    Raises
+    ------
+    ArtifactError
+        Where one of them is not installed here, so that nobody knows which version of it served the model.
+
     Examples
     --------
     >>> [line for line in serving_requirements() if line.startswith("mlflow")]
@@ -60,14 +71,40 @@ def serving_requirements(extra: Iterable[str] = ()) -> list[str]:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            # needed on another platform only, or replaced here by an equal (a headless OpenCV)
-            continue
+            raise ArtifactError(
+                f"a machine that serves needs {name}, which is not installed here, so no version can be pinned; "
+                f"install {DISTRIBUTION} with its requirements, or give pip_requirements"
+            ) from None
         pins[_key(name)] = distribution.version.partition("+")[0]
         for line in distribution.requires or []:
             requirement = Requirement(line)
             if _applies(requirement, extras):
                 pending.append((requirement.name, frozenset(requirement.extras)))
     return [f"{name}=={version}" for name, version in sorted(pins.items())]
+
+
+def conda_environment(requirements: Sequence[str]) -> dict[str, Any]:
+    """The environment of a machine that serves, as conda reads it."""
+    return {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={_python()}", "pip", {"pip": list(requirements)}],
+    }
+
+
+def write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    """Write requirements.txt, conda.yaml and python_env.yaml into a model folder."""
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    (folder / "conda.yaml").write_text(
+        yaml.safe_dump(conda_environment(requirements), sort_keys=False), encoding="utf-8"
+    )
+    environment = {"python": _python(), "build_dependencies": [], "dependencies": ["-r requirements.txt"]}
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
+
+
+def _python() -> str:
+    # major.minor alone: the exact patch of Python would have to be downloaded where another one is installed
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _own_requirements() -> tuple[str, ...]:

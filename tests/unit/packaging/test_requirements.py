@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+from camera_counting.errors import ArtifactError
+from camera_counting.serving_requirements import serving_requirements
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
@@ -75,3 +79,17 @@ def test_this_environment_is_the_locked_one(root: Path) -> None:
     locked = dict(pins(root / "requirements" / "dev.txt"))
     for name in ("mlflow", "openvino", "ultralytics", "evidently", "pyarrow"):
         assert version(name) == locked[name], sys.executable
+
+
+def test_a_saved_model_asks_for_exactly_the_serving_lock(root: Path) -> None:
+    """As far as it concerns this Python on this system."""
+    text = (root / "requirements" / "serving.txt").read_text()
+    lines = re.findall(r"^([A-Za-z0-9._-]+==[^\\\n]+?)\s*\\?$", text, re.MULTILINE)
+    locked = [Requirement(line) for line in lines]
+    here = {f"{pin.name}{pin.specifier}" for pin in locked if pin.marker is None or pin.marker.evaluate()}
+    assert set(serving_requirements()) == here
+
+
+def test_what_is_not_installed_cannot_be_pinned() -> None:
+    with pytest.raises(ArtifactError, match="needs no-such-package, which is not installed here"):
+        serving_requirements(["no-such-package"])
