@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from camera_counting.prediction_log import PredictionLog, read_predictions
     from camera_counting.scene import Scene
 
+# Beside the distribution's own: the code that a model carries is installed nowhere. A test holds the two together.
+__version__ = "0.1.0"
+
 __all__ = [
     "FLAVOR_NAME",
     "CountingModel",
@@ -34,6 +37,7 @@ __all__ = [
     "PictureCount",
     "PredictionLog",
     "Scene",
+    "__version__",
     "_load_pyfunc",
     "get_default_conda_env",
     "get_default_pip_requirements",

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shutil
 import sys
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from packaging.version import Version
 
-from camera_counting.artifact import Artifact, read_artifact, write_artifact
+from camera_counting import __version__
+from camera_counting.artifact import read_artifact, write_artifact
 from camera_counting.detectors import identify, open_detector
 from camera_counting.errors import ArtifactError
 from camera_counting.model import CountingModel
@@ -57,15 +60,9 @@ def get_default_pip_requirements(runtimes: Sequence[str] = ("openvino",)) -> lis
 
 def get_default_conda_env(requirements: Sequence[str] | None = None) -> dict[str, Any]:
     """The environment of a machine that serves, as conda reads it."""
-    return {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [
-            f"python={_python()}",
-            "pip",
-            {"pip": list(requirements) if requirements is not None else get_default_pip_requirements()},
-        ],
-    }
+    from camera_counting.serving_requirements import conda_environment
+
+    return conda_environment(get_default_pip_requirements() if requirements is None else requirements)
 
 
 def save_model(
@@ -83,7 +80,7 @@ def save_model(
     extra_pip_requirements: Sequence[str] | None = None,
     metadata: dict[str, Any] | None = None,
     mlflow_model: Model | None = None,
-    **_: Any,
+    validate_serving_input: bool = False,
 ) -> None:
     """Save a detector as an MLflow model folder.
 
@@ -105,21 +102,31 @@ def save_model(
         Width and height of the input, for a graph that leaves them free.
     signature, input_example, pip_requirements, extra_pip_requirements, metadata, mlflow_model
         As for any MLflow flavour; by default made here. `input_example=False` leaves the example out.
+    validate_serving_input : bool
+        MLflow hands it on to every flavour. It makes no difference: the detector is run in any case.
 
     Raises
     ------
     DetectorError
         Where the detector is of no known kind, or cannot be run here.
     ArtifactError
-        Where the folder is not empty or a threshold makes no sense.
+        Where the folder is not empty, a threshold makes no sense, or requirements are given in two ways.
     """
+    from mlflow import pyfunc
     from mlflow.models import Model
+
+    from camera_counting.serving_requirements import write_environment
 
     path = Path(path)
     if path.exists() and any(path.iterdir()):
         raise ArtifactError(f"{path} is not empty; expected a new folder for the model")
     if not 0 <= confidence <= 1 or not 0 < iou <= 1:
         raise ArtifactError(f"expected confidence and iou from 0 to 1, got {confidence} and {iou}")
+    if pip_requirements is not None and extra_pip_requirements is not None:
+        raise ArtifactError(
+            "expected pip_requirements (all that is needed) or extra_pip_requirements (what comes on top of the "
+            "defaults), got both; add the extra ones to pip_requirements"
+        )
     known = identify(detector, classes=classes, head=head, size=size)
     path.mkdir(parents=True, exist_ok=True)
     manifest = write_artifact(
@@ -143,6 +150,7 @@ def save_model(
         data=_DATA,
         format_version=manifest.format_version,
         digest=manifest.digest,
+        code_version=__version__,
         head=manifest.head,
         classes=list(manifest.classes),
         input_size=[manifest.input.width, manifest.input.height],
@@ -152,7 +160,17 @@ def save_model(
         if pip_requirements is not None
         else [*get_default_pip_requirements(manifest.runtimes), *(extra_pip_requirements or ())]
     )
-    _write_environment(model, path, requirements)
+    pyfunc.add_to_model(
+        model,
+        loader_module=_LOADER,
+        data=_DATA,
+        code=_CODE,
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
+    model.model_size_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    model.save(str(path / "MLmodel"))
+    write_environment(path, requirements)
 
 
 def log_model(
@@ -177,9 +195,20 @@ def log_model(
     **kwargs
         Those of `save_model`, and those of every MLflow flavour's `log_model` (`params`, `tags`, `metadata`,
         `model_type`, `step`, `await_registration_for`, ...).
+
+    Raises
+    ------
+    TypeError
+        Where neither of them knows a keyword; nothing is logged then.
     """
     from mlflow.models import Model
 
+    known = {*inspect.signature(Model.log).parameters, *inspect.signature(save_model).parameters}
+    known -= {"kwargs", "flavor", "artifact_path", "path", "mlflow_model", "validate_serving_input"}
+    if unknown := kwargs.keys() - known:
+        raise TypeError(
+            f"log_model does not know {', '.join(sorted(unknown))}; expected some of {', '.join(sorted(known))}"
+        )
     info: ModelInfo = Model.log(
         artifact_path=None,
         name=name,
@@ -216,14 +245,17 @@ def load_model(model_uri: str | Path, *, runtime: str | None = None, threads: in
     DetectorError
         Where no runtime that is installed here can run it.
     """
-    folder = Path(model_uri)
+    folder, registered = Path(model_uri), False
     if not (folder / "MLmodel").is_file():
         # A folder needs no MLflow, whose import takes longer than all the rest.
+        from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
         from mlflow.tracking.artifact_utils import _download_artifact_from_uri
 
-        folder = Path(_download_artifact_from_uri(artifact_uri=str(model_uri)))
-    flavor = _flavor_of(folder)
-    return _open(read_artifact(folder / str(flavor["data"])), folder, runtime, threads)
+        uri = str(model_uri)
+        folder = Path(_download_artifact_from_uri(artifact_uri=uri))
+        # What is loaded by its id, by its run or from a folder can hold the note of an earlier load by name.
+        registered = uri.startswith("models:") and not ModelsArtifactRepository._is_logged_model_uri(uri)
+    return _open(folder, runtime, threads, _registered_as(folder) if registered else (None, None))
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> CountingPyfunc:
@@ -235,14 +267,29 @@ def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> Count
     config = model_config or {}
     if unknown := set(config) - {"runtime", "threads"}:
         raise ArtifactError(f"model_config: expected runtime or threads, got {', '.join(sorted(unknown))}")
-    folder = Path(path)
-    return CountingPyfunc(
-        _open(read_artifact(folder), folder.parent, config.get("runtime"), config.get("threads"))
-    )
+    folder = Path(path).parent
+    # MLflow does not tell by which URI, so here the note is all there is
+    return CountingPyfunc(_open(folder, config.get("runtime"), config.get("threads"), _registered_as(folder)))
 
 
-def _open(artifact: Artifact, folder: Path, runtime: str | None, threads: int | None) -> CountingModel:
+def _open(
+    folder: Path, runtime: str | None, threads: int | None, registered_as: tuple[str | None, str | None]
+) -> CountingModel:
+    flavor = _flavor_of(folder)
+    artifact = read_artifact(folder / _DATA)
     manifest = artifact.manifest
+    if flavor.get("digest") != manifest.digest:
+        raise ArtifactError(
+            f"{folder} was altered: MLmodel was written for a detector with the digest {flavor.get('digest')}, "
+            f"but {_DATA} holds {manifest.digest}. Get the model anew from where it was registered"
+        )
+    saved_by = str(flavor.get("code_version", __version__))
+    if Version(saved_by) > Version(__version__):
+        _logger.warning(
+            "%s was saved by version %s of this package and is run by the older %s (from %s); it may count "
+            "differently. Install the newer one, or load the model in a process of its own",
+            *(folder, saved_by, __version__, Path(__file__).parent),
+        )
     detector = open_detector(
         artifact.detector,
         classes=manifest.classes,
@@ -254,7 +301,7 @@ def _open(artifact: Artifact, folder: Path, runtime: str | None, threads: int | 
         prefer=manifest.runtimes,
         threads=threads,
     )
-    name, version = _registered_as(folder)
+    name, version = registered_as
     return CountingModel(detector, digest=manifest.digest, name=name, version=version)
 
 
@@ -301,29 +348,3 @@ def _carry_code(folder: Path) -> None:
         ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"),
     )
     shutil.copyfile(source / "carried_loader.py", folder / f"{_LOADER}.py")
-
-
-def _write_environment(model: Model, path: Path, requirements: list[str]) -> None:
-    from mlflow import pyfunc
-
-    pyfunc.add_to_model(
-        model,
-        loader_module=_LOADER,
-        data=_DATA,
-        code=_CODE,
-        conda_env="conda.yaml",
-        python_env="python_env.yaml",
-    )
-    model.model_size_bytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    model.save(str(path / "MLmodel"))
-    (path / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
-    (path / "conda.yaml").write_text(
-        yaml.safe_dump(get_default_conda_env(requirements), sort_keys=False), encoding="utf-8"
-    )
-    # major.minor alone: the exact patch of Python would have to be downloaded where another one is installed
-    environment = {"python": _python(), "build_dependencies": [], "dependencies": ["-r requirements.txt"]}
-    (path / "python_env.yaml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
-
-
-def _python() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -135,6 +137,41 @@ def test_an_altered_model_is_refused_everywhere(detector: Path, tmp_path: Path) 
             load(str(tmp_path / "model"))
 
 
+def test_a_detector_put_in_place_of_the_one_that_was_logged_is_refused(detector: Path, tmp_path: Path) -> None:
+    """The manifest's digest can be computed anew by whoever can write the folder; MLmodel's is another one."""
+    import mlflow.pyfunc
+
+    camera_counting.save_model(detector, tmp_path / "model")
+    camera_counting.save_model(detector, tmp_path / "other", confidence=0.99)
+    shutil.rmtree(tmp_path / "model" / "camera_counting")
+    shutil.copytree(tmp_path / "other" / "camera_counting", tmp_path / "model" / "camera_counting")
+    for load in (camera_counting.load_model, mlflow.pyfunc.load_model):
+        with pytest.raises(ArtifactError, match="MLmodel was written for a detector with the digest"):
+            load(str(tmp_path / "model"))
+
+
+def test_a_model_saved_by_newer_code_is_run_with_a_warning(
+    saved: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera_counting.load_model(saved)
+    assert not caplog.records
+    shutil.copytree(saved, tmp_path / "newer")
+    text = (tmp_path / "newer" / "MLmodel").read_text()
+    (tmp_path / "newer" / "MLmodel").write_text(
+        text.replace(f"code_version: {camera_counting.__version__}", "code_version: 99.1.0")
+    )
+    camera_counting.load_model(tmp_path / "newer")
+    (record,) = caplog.records
+    assert f"saved by version 99.1.0 of this package and is run by the older {camera_counting.__version__}" in (
+        record.getMessage()
+    )
+
+
+def test_the_packages_version_is_the_distributions(root: Path) -> None:
+    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert camera_counting.__version__ == declared
+
+
 @pytest.mark.parametrize(
     ("options", "error", "reason"),
     [
@@ -142,6 +179,9 @@ def test_an_altered_model_is_refused_everywhere(detector: Path, tmp_path: Path) 
         ({"iou": 0}, ArtifactError, "from 0 to 1"),
         ({"classes": ["one"]}, DetectorError, "2 classes in its output, but 1 names"),
         ({"head": "yolox"}, DetectorError, "does not fit the head"),
+        ({"confidense": 0.6}, TypeError, "unexpected keyword argument 'confidense'"),
+        ({"code_paths": ["x.py"]}, TypeError, "unexpected keyword argument 'code_paths'"),
+        ({"pip_requirements": ["a"], "extra_pip_requirements": ["b"]}, ArtifactError, "got both"),
     ],
 )
 def test_what_cannot_work_is_not_saved(
@@ -150,6 +190,21 @@ def test_what_cannot_work_is_not_saved(
     with pytest.raises(error, match=reason):
         camera_counting.save_model(detector, tmp_path / "model", **options)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_misspelt_keyword_logs_nothing(detector: Path, tracking: str) -> None:
+    import mlflow
+
+    with pytest.raises(TypeError, match=r"log_model does not know confidense; expected some of .*confidence"):
+        camera_counting.log_model(detector, confidense=0.6)
+    assert mlflow.search_logged_models(experiment_ids=["0"], output_format="list") == []
+
+
+def test_loaded_by_its_id_a_model_has_no_registered_name(detector: Path, tracking: str) -> None:
+    info = camera_counting.log_model(detector, registered_model_name="people")
+    # MLflow notes the name in the very folder of the model where artifacts are local
+    assert camera_counting.load_model("models:/people/1").name == "people"
+    assert camera_counting.load_model(info.model_uri).name is None
 
 
 def test_other_folders_are_told_apart(tmp_path: Path) -> None:
@@ -213,10 +268,31 @@ WITHOUT_THE_PACKAGE = """
     {before}
     import mlflow.pyfunc, pandas as pd
     model = mlflow.pyfunc.load_model({model!r})
+    {after}
     print(model.predict(pd.DataFrame({{"image": [open({image!r}, "rb").read()]}}))["counts"].tolist())
-    import camera_counting
-    print(camera_counting.__file__)
+    print(sys.modules["camera_counting"].__file__)
 """
+
+
+def counted_without_the_package(model: Path, root: Path, cwd: Path, before: str = "", after: str = "") -> Path:
+    """Count in a process that finds only what is installed; gives the home of the code that counted."""
+    (model.parent / "x.png").write_bytes(png())
+    program = textwrap.dedent(WITHOUT_THE_PACKAGE).format(
+        root=str(root),
+        site=next(path for path in sys.path if path.endswith("site-packages")),
+        model=str(model),
+        image=str(model.parent / "x.png"),
+        before=before,
+        after=after,
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program], capture_output=True, text=True, timeout=180, cwd=cwd, env=kept
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts, home = done.stdout.splitlines()[-2:]
+    assert counts == "[{'person': 1, 'car': 1}]"
+    return Path(home).parent
 
 
 @pytest.mark.slow
@@ -224,24 +300,22 @@ WITHOUT_THE_PACKAGE = """
 def test_the_carried_code_serves_where_nothing_is_installed_and_there_alone(
     saved: Path, tmp_path: Path, root: Path, installed: bool
 ) -> None:
-    image = tmp_path / "x.png"
-    image.write_bytes(png())
-    site = next(path for path in sys.path if path.endswith("site-packages"))
-    program = textwrap.dedent(WITHOUT_THE_PACKAGE).format(
-        root=str(root),
-        site=site,
-        model=str(saved),
-        image=str(image),
-        before=f"sys.path.append({str(root / 'plugins')!r})" if installed else "",
+    model = Path(shutil.copytree(saved, tmp_path / "model"))
+    before = f"sys.path.append({str(root / 'plugins')!r})" if installed else ""
+    # the working directory holds the model's data, in a folder that could pass for a package
+    home = counted_without_the_package(model, root, cwd=model, before=before)
+    assert home == (root / "plugins" if installed else model / "code" / "carried") / "camera_counting"
+    # and loading it there has written nothing that no digest vouches for
+    assert not [path for path in model.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]
+
+
+@pytest.mark.slow
+def test_the_folder_may_be_gone_once_the_model_is_loaded(saved: Path, tmp_path: Path, root: Path) -> None:
+    model = Path(shutil.copytree(saved, tmp_path / "model"))
+    home = counted_without_the_package(
+        model, root, cwd=tmp_path, after=f"import shutil; shutil.rmtree({str(model)!r})"
     )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", program], capture_output=True, text=True, timeout=180, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    counts, home = done.stdout.splitlines()[-2:]
-    assert counts == "[{'person': 1, 'car': 1}]"
-    expected = root / "plugins" if installed else saved / "code" / "carried"
-    assert Path(home) == expected / "camera_counting" / "__init__.py"
+    assert home == model / "code" / "carried" / "camera_counting"
 
 
 def test_zones_count_the_feet(saved: Path) -> None:
