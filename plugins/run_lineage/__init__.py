@@ -8,7 +8,7 @@ address, no path outside the checkout.
 | --- | --- |
 | `lineage.git_commit` | the commit of the checkout that the process runs in |
 | `lineage.git_branch` | its branch, or `(detached)` |
-| `lineage.git_dirty` | `true` where tracked files were changed, or new ones not yet ignored or added |
+| `lineage.git_dirty` | `true` where tracked files were changed or new ones are there; absent where git is slow |
 | `lineage.entry_point` | the script, relative to the checkout; only its name where it lies outside |
 | `lineage.lock_digest` | SHA-256 of the checkout's lock files |
 | `lineage.environment_digest` | SHA-256 of the installed distributions, names and versions |

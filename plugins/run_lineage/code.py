@@ -28,22 +28,12 @@ def checkout_tags(folder: Path | None = None) -> dict[str, str]:
 
 
 def _state(folder: Path) -> dict[str, str]:
-    try:
-        answer = subprocess.run(
-            ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=normal"],
-            cwd=folder,
-            # A run must not take the index lock away from somebody who is committing.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return {}
+    status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal")
+    if status is None:
+        return _commit(folder)
     head: dict[str, str] = {}
     dirty = False
-    for line in answer.stdout.splitlines():
+    for line in status:
         if line.startswith("# branch."):
             key, _, value = line.removeprefix("# branch.").partition(" ")
             head[key] = value
@@ -56,6 +46,33 @@ def _state(folder: Path) -> dict[str, str]:
         "lineage.git_branch": head.get("head", "(detached)"),
         "lineage.git_dirty": "true" if dirty else "false",
     }
+
+
+def _commit(folder: Path) -> dict[str, str]:
+    """What is known of a checkout so large that its state takes too long: the commit, but not what was changed."""
+    answer = _git(folder, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
+    if answer is None or len(answer) != 2:
+        return {}
+    commit, branch = answer
+    return {"lineage.git_commit": commit, "lineage.git_branch": "(detached)" if branch == "HEAD" else branch}
+
+
+def _git(folder: Path, *arguments: str) -> list[str] | None:
+    """The lines of git's answer; None where there is no git, no checkout, or no answer in time."""
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            # A run must not take the index lock away from somebody who is committing.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return answer.stdout.splitlines()
 
 
 def _root(folder: Path) -> Path | None:

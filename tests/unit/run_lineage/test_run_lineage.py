@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -81,6 +83,23 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 def test_without_git_a_run_still_starts(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert "lineage.git_commit" not in checkout_tags(checkout)
+
+
+@pytest.mark.parametrize("branch", ["trunk", "(detached)"])
+def test_where_git_is_too_slow_to_compare_files_the_commit_is_still_known(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, branch: str
+) -> None:
+    if branch == "(detached)":
+        git(checkout, "checkout", "-q", "--detach")
+    commit = git(checkout, "rev-parse", "HEAD")
+    slow = tmp_path_factory.mktemp("bin") / "git"
+    slow.write_text(f'#!/bin/sh\n[ "$1" = status ] && exec sleep 20\nexec {shutil.which("git")} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
+    tags = checkout_tags(checkout)
+    assert (tags["lineage.git_commit"], tags["lineage.git_branch"]) == (commit, branch)
+    assert "lineage.git_dirty" not in tags
+    assert "lineage.lock_digest" in tags
 
 
 def test_the_script_is_named_relative_to_the_checkout(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
