@@ -146,6 +146,19 @@ def test_a_version_takes_over_only_when_it_is_approved_and_serves(
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["6"]
 
 
+@pytest.mark.parametrize(("chosen", "told"), [(None, "true"), ("false", "false")])
+def test_nothing_is_reported_unless_somebody_wants_it(chosen: str | None, told: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_DISABLE_TELEMETRY"}
+    if chosen is not None:
+        environment["MLFLOW_DISABLE_TELEMETRY"] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, serving; print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"],
+        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == told
+
+
 def test_the_command_ends_with_all_it_started(registry: Registry, port: int, tmp_path: Path) -> None:
     registry.serve(registry.add(0.3))
     log = tmp_path / "follow.log"

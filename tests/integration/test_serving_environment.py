@@ -129,3 +129,5 @@ def test_a_fresh_environment_serves_without_torch_and_without_this_package(
         capture_output=True,
     )  # fmt: skip
     assert json.loads((tmp_path / "answer.json").read_text())["predictions"][0]["counts"] == COUNTS
+    # served in place, the folder is still what was registered: no byte code, which promotion would refuse
+    assert not [path for path in model_folder.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]
