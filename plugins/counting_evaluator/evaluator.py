@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
 from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEvaluationArtifact
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
+from PIL import Image
 
 from camera_counting.scene import Scene
 from counting_evaluator.config import ClipTruth, EvaluatorConfig
@@ -143,9 +144,8 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
             path = Path(folder) / f"{name}.{'jpg' if name == _WORST else 'png'}"
             figure.savefig(path, dpi=110)
             client.log_artifact(run_id, str(path), _PLOTS)
-            artifact = ImageEvaluationArtifact(f"{root}/{_PLOTS}/{path.name}")  # type: ignore[no-untyped-call]
-            artifact._load(str(path))  # type: ignore[no-untyped-call]
-            artifacts[name] = artifact
+            uri = f"{root}/{_PLOTS}/{path.name}"
+            artifacts[name] = ImageEvaluationArtifact(uri, _read(path))  # type: ignore[no-untyped-call]
     tables = {_TABLE: evaluation.table}
     if evaluation.lines:
         tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
@@ -155,6 +155,13 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
         name = file.removesuffix(".json")
         artifacts[name] = JsonEvaluationArtifact(f"{root}/{file}", content)  # type: ignore[no-untyped-call]
     return artifacts
+
+
+def _read(path: Path) -> Image.Image:
+    """The picture, whole: its file is gone when somebody looks at it."""
+    with Image.open(path) as image:
+        image.load()
+        return image
 
 
 def _log_table(client: MlflowClient, run_id: str, content: dict[str, Any], file: str) -> None:
