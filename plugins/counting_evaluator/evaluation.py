@@ -141,9 +141,12 @@ def read_clip_truth(clip: ClipTruth) -> dict[str, Any]:
 def _count_metrics(
     counted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], classes: Sequence[str]
 ) -> dict[str, float]:
-    metrics = {
-        f"count/{name}": value for name, value in count_errors(counted.sum(axis=1), true.sum(axis=1)).items()
-    }
+    """Of all objects together, of each class, and by class: there a person too many does not make up for a car."""
+    total = true.sum(axis=1)
+    metrics = {f"count/{name}": value for name, value in count_errors(counted.sum(axis=1), total).items()}
+    # Per picture the classes' errors add up; held against the objects on it, they are the relative error.
+    by_class = count_errors(total + np.abs(counted - true).sum(axis=1), total)
+    metrics |= {f"count/{name}_by_class": by_class[name] for name in ("mae", "nae") if name in by_class}
     for number, name in enumerate(classes):
         errors = count_errors(counted[:, number], true[:, number])
         metrics |= {f"count/{figure}/{name}": value for figure, value in errors.items()}

@@ -40,6 +40,8 @@ class _Faulty:
     def _alter(self, seen: Detections) -> Detections:
         if self.fault == "drops cars":
             return seen.of_classes(["person"])
+        if self.fault == "takes one class for the other":
+            return Detections(seen.boxes, seen.scores, 1 - seen.class_ids, seen.names)
         if self.fault == "counts double":
             shifted = seen.boxes + np.float32(6)
             boxes = np.concatenate([seen.boxes, shifted])
@@ -108,6 +110,18 @@ def test_double_counting_shows(detector: Detecting, pictures: list[LabelledPictu
     assert metrics["detection/recall"] == pytest.approx(1)
     assert metrics["count/bias"] == pytest.approx(6 / 4)
     assert metrics["count/nae"] == pytest.approx(1)
+
+
+def test_a_confusion_of_classes_shows_though_the_totals_are_right(
+    detector: Detecting, pictures: list[LabelledPicture]
+) -> None:
+    sound = _evaluate(detector, pictures).metrics
+    assert (sound["count/mae_by_class"], sound["count/nae_by_class"]) == (0, 0)
+    metrics = _evaluate(_Faulty(detector, "takes one class for the other"), pictures).metrics
+    assert metrics["count/mae"] == 0, "as many objects as there are"
+    # Person and car change places: 1-1 is right all the same, 2-1 is two off, 0-1 is two off, 0-0 nothing.
+    assert metrics["count/mae_by_class"] == pytest.approx((0 + 2 + 2 + 0) / 4)
+    assert metrics["count/nae_by_class"] == pytest.approx((0 / 2 + 2 / 3 + 2 / 1) / 3)
 
 
 def test_every_picture_is_detected_once(detector: Detecting, pictures: list[LabelledPicture]) -> None:
