@@ -14,6 +14,9 @@ from model_governance import GateError, evaluation_of
 from pipelines import promote, register
 
 FIGURES = {
+    "pictures": 44.0,
+    "line/true": 18.0,
+    "count/nae_by_class": 0.2,
     "detection/map50": 0.9,
     "detection/recall": 0.9,
     "count/nae": 0.1,
