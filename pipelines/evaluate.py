@@ -1,10 +1,14 @@
-"""The evaluation step: measures a logged model on the test split and its clips."""
+"""The evaluation step: measures a logged model on the test split and its clips.
+
+Every evaluation is a run of its own: one that fails or is killed spoils neither the training's run nor the figures
+of the evaluation before it. The model's own run shows the figures as well, written there when all is done.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,13 @@ from typing import Any
 import click
 import mlflow
 from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.entities import Metric, RunTag
 from pydantic import Field
 
 from counting_evaluator import MODEL_TYPE, EvaluationError
 from model_governance import GovernanceError, evaluation_of
+from model_governance.source import locate
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.labelled_table import labelled_dataset
 from pipelines.settings import StepSettings
@@ -30,23 +37,40 @@ class EvaluateSettings(StepSettings):
 
     model_uri: str = Field(description="models:/m-..., models:/<name>/<version>, models:/<name>@<alias>")
     data: Path = Field(description="folder of a prepared data set; its test split and its clips are used")
-    confidence: float | None = Field(None, ge=0, le=1, description="score that counts; without it the model's own")
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="score that counts, to try one out: without it the model's own, and only that is evidence",
+    )
     clips: bool = Field(True, description="count the data set's clips as well")
     worst: int = Field(12, ge=0, le=100, description="how many of the worst pictures are drawn")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
-    """The figures, and the run in which they and the plots stand."""
+    """The figures, and the run in which they and the plots stand.
+
+    Attributes
+    ----------
+    evidence : bool
+        Whether a policy's gates may read them: not those of a confidence other than the one the model serves at.
+    """
 
     run_id: str
     model_id: str
     metrics: dict[str, float]
-    digest: str
+    evidence: bool
 
 
-def run(settings: EvaluateSettings) -> EvaluateResult:
-    """Evaluate into the run that made the model; the figures are tied to the model and to the data.
+def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> EvaluateResult:
+    """Evaluate in a run of its own; the figures are tied to the model and to the data.
+
+    Parameters
+    ----------
+    show_at_training : bool
+        Whether the run that made the model shows the figures too; no for one that is measured again only to be
+        compared with another.
 
     Raises
     ------
@@ -58,19 +82,46 @@ def run(settings: EvaluateSettings) -> EvaluateResult:
     dataset = load_dataset(settings.data)
     _refuse_leaks(dataset, clips=settings.clips)
     model_id, source_run = _source(settings.model_uri)
-    with _run(source_run) as run_id, evaluation_of(settings.model_uri) as digest:
+    nested = mlflow.active_run() is not None
+    evidence = settings.confidence is None
+    with mlflow.start_run(
+        run_name=f"evaluate {model_id}",
+        nested=nested,
+        parent_run_id=None if nested else source_run,
+        log_system_metrics=False,
+    ) as active:
+        mlflow.set_tags(
+            {"step": "evaluate", "model_uri": f"models:/{model_id}", "evidence": str(evidence).lower()}
+        )
+        mlflow.log_params({"confidence": settings.confidence, "clips": settings.clips})
         table = labelled_dataset(dataset, "test")
         # Beside what MLflow logs by itself, so that the run says what the data was used for.
         mlflow.log_input(table, context="test")
-        result = mlflow.models.evaluate(
-            f"models:/{model_id}",
-            table,
-            model_type=MODEL_TYPE,
-            evaluators=EVALUATOR,
-            evaluator_config=_config(settings, dataset),
-        )
-        mlflow.set_tags({"evaluated_dataset": dataset.name, "evaluated_dataset_digest": dataset.digest})
-    return EvaluateResult(run_id, model_id, dict(result.metrics), digest)
+        recording: AbstractContextManager[Any] = evaluation_of(settings.model_uri) if evidence else nullcontext()
+        with recording:
+            result = mlflow.models.evaluate(
+                f"models:/{model_id}",
+                table,
+                model_type=MODEL_TYPE,
+                evaluators=EVALUATOR,
+                evaluator_config=_config(settings, dataset),
+            )
+        tags = {"evaluated_dataset": dataset.name, "evaluated_dataset_digest": dataset.digest}
+        mlflow.set_tags(tags)
+    metrics = {name: float(value) for name, value in result.metrics.items()}
+    if evidence and show_at_training:
+        _show(source_run, metrics, table, tags)
+    return EvaluateResult(active.info.run_id, model_id, metrics, evidence)
+
+
+def _show(run_id: str, metrics: dict[str, float], data: PandasDataset, tags: dict[str, str]) -> None:
+    """Let the training's run show the figures beside its parameters; by the client, which leaves it closed."""
+    now = int(time.time() * 1000)
+    shown = [
+        Metric(name, value, now, 0, dataset_name=data.name, dataset_digest=data.digest)
+        for name, value in metrics.items()
+    ]
+    MlflowClient().log_batch(run_id, metrics=shown, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 def _config(settings: EvaluateSettings, dataset: PreparedDataset) -> dict[str, Any]:
@@ -107,22 +158,14 @@ def _refuse_leaks(dataset: PreparedDataset, *, clips: bool) -> None:
             )
 
 
-def _source(model_uri: str) -> tuple[str, str | None]:
+def _source(model_uri: str) -> tuple[str, str]:
     """The logged model's id and the run that made it."""
-    info = mlflow.models.get_model_info(model_uri)
-    if info.model_id is None:
+    source = locate(model_uri)
+    if source.logged is None:
         raise EvaluationError(
             f"expected a logged model, {model_uri} has no model id: log it with camera_counting.log_model"
         )
-    return info.model_id, MlflowClient().get_logged_model(info.model_id).source_run_id
-
-
-@contextmanager
-def _run(source_run: str | None) -> Iterator[str]:
-    """The model's own run, opened again; a new one where it has none."""
-    nested = mlflow.active_run() is not None
-    with mlflow.start_run(run_id=source_run, nested=nested, log_system_metrics=False) as active:
-        yield active.info.run_id
+    return source.logged.model_id, source.run_id
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from model_governance.errors import (
     TamperError,
     TransitionError,
 )
-from model_governance.evidence import Evidence, collect, evaluation_of
+from model_governance.evaluation import evaluation_of
+from model_governance.evidence import Evidence, collect
 from model_governance.gates import GateResult, Verdict, judge
 from model_governance.policy import Policy, load_policy
 from model_governance.promotion import SyncResult, check, promote, reject, rollback, sync

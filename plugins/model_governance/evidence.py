@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
-from mlflow.store.artifact.utils.models import _parse_model_uri
 from pydantic import BaseModel, ConfigDict
 
-from model_governance.artifact import Artifact, artifact_digest, read_artifact
-from model_governance.errors import EvidenceError, TamperError
+from model_governance.artifact import Artifact, read_artifact
+from model_governance.errors import EvidenceError
+from model_governance.evaluation import Evaluation, recorded_evaluations
 from model_governance.policy import Versioning
+from model_governance.source import locate
 
-__all__ = ["EVALUATED_DIGEST", "Dataset", "Evidence", "Measured", "collect", "evaluation_of"]
-
-EVALUATED_DIGEST = "governance.evaluated_digest"
-"""Tag of the logged model (of the run, for a model without one): the digest of the files that were evaluated."""
+__all__ = ["Dataset", "Evidence", "Measured", "collect"]
 
 
 class _Value(BaseModel):
@@ -38,7 +33,7 @@ class Measured(_Value):
 
 
 class Dataset(_Value):
-    """One input of the source run."""
+    """One input of the source run, or of the run that measured."""
 
     name: str
     digest: str
@@ -54,6 +49,8 @@ class Evidence(_Value):
         The source that a registered version will carry, such as ``models:/m-...``.
     artifact : Artifact
         The model's files with their digests, read from the files.
+    evaluation_run_id : str or None
+        The run that measured the metrics; None where no evaluation was recorded.
     evaluated_digest : str or None
         Digest of the files on which the metrics were measured, as the evaluation recorded it.
     interface : dict
@@ -66,6 +63,7 @@ class Evidence(_Value):
     model_uri: str
     run_id: str
     artifact: Artifact
+    evaluation_run_id: str | None = None
     evaluated_digest: str | None
     metrics: dict[str, Measured]
     params: dict[str, str]
@@ -82,14 +80,21 @@ class Evidence(_Value):
     def interface_digest(self) -> str:
         return hashlib.sha256(repr(sorted(self.interface.items())).encode()).hexdigest()
 
+    @property
+    def measured_on(self) -> frozenset[str]:
+        """Digests of the data that the metrics were measured on."""
+        return frozenset(metric.dataset_digest for metric in self.metrics.values() if metric.dataset_digest)
 
-def collect(model_uri: str, versioning: Versioning | None = None) -> Evidence:
-    """Gather what a model shows.
+
+def collect(model_uri: str, versioning: Versioning | None = None, *, beside: Evidence | None = None) -> Evidence:
+    """Gather what a model shows: its newest recorded evaluation, and what its own run says.
 
     Parameters
     ----------
     model_uri : str
         ``models:/m-...`` (a logged model), ``runs:/<run>/<path>``, or a registered ``models:/<name>/<version>``.
+    beside : Evidence, optional
+        What another model shows; of several evaluations one on the same data is taken, so that they compare.
 
     Raises
     ------
@@ -99,103 +104,28 @@ def collect(model_uri: str, versioning: Versioning | None = None) -> Evidence:
     source = locate(model_uri)
     client = MlflowClient()
     run = _run(client, source.run_id)
+    wanted = beside.measured_on if beside else frozenset()
+    evaluation = max(
+        recorded_evaluations(client, source), key=lambda each: (bool(each.data & wanted), each.began), default=None
+    )
+    runs = [run]
+    if evaluation is not None and evaluation.run_id != source.run_id:
+        runs.append(_run(client, evaluation.run_id))
     artifact, mlmodel = read_artifact(source.location)
     tags = {**run.data.tags, **(source.logged.tags if source.logged else {})}
     return Evidence(
         model_uri=source.uri,
         run_id=source.run_id,
         artifact=artifact,
-        evaluated_digest=(source.logged.tags if source.logged else run.data.tags).get(EVALUATED_DIGEST),
-        metrics=_metrics(client, run, source.logged),
+        evaluation_run_id=evaluation.run_id if evaluation else None,
+        evaluated_digest=evaluation.digest if evaluation else None,
+        metrics=_metrics(client, run, source.logged, evaluation),
         params=dict(sorted(run.data.params.items())),
         tags={key: value for key, value in sorted(tags.items()) if _is_evidence(key)},
-        datasets=tuple(_datasets(run)),
+        datasets=tuple(dict.fromkeys(data for each in runs for data in _datasets(each))),
         git_commit=tags.get("lineage.git_commit") or tags.get("mlflow.source.git.commit"),
         interface={path: _at(mlmodel, path) for path in (versioning or Versioning()).interface},
     )
-
-
-@contextmanager
-def evaluation_of(model_uri: str) -> Iterator[str]:
-    """Record which files an evaluation measured; put the evaluation inside the ``with`` block.
-
-    Gives the digest of the model's files. Without this record a policy with a freshness rule refuses the model.
-
-    Raises
-    ------
-    TamperError
-        Where the files changed while they were being evaluated; nothing is recorded then.
-    """
-    source = locate(model_uri)
-    before = artifact_digest(source.location)
-    yield before
-    after = artifact_digest(source.location)
-    if after != before:
-        raise TamperError(
-            f"the files of {source.uri} changed during the evaluation (digest {before[:12]} before, {after[:12]} "
-            "after); log the model again and evaluate that"
-        )
-    client = MlflowClient()
-    if source.logged:
-        client.set_logged_model_tags(source.logged.model_id, {EVALUATED_DIGEST: before})
-    else:
-        client.set_tag(source.run_id, EVALUATED_DIGEST, before)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a model really is."""
-
-    uri: str
-    location: str
-    run_id: str
-    logged: LoggedModel | None
-
-
-def locate(model_uri: str) -> Source:
-    """Find a model's files and its run from any of its URIs.
-
-    Raises
-    ------
-    EvidenceError
-        Where there is no such model or no run that it came from.
-    """
-    client = MlflowClient()
-    try:
-        source = _locate(client, model_uri)
-    except MlflowException as error:
-        raise EvidenceError(
-            f"no model at {model_uri!r}: {error.message} Expected models:/m-..., runs:/<run>/<path> or "
-            "models:/<name>/<version>."
-        ) from error
-    if not source.run_id:
-        raise EvidenceError(
-            f"{model_uri} has no source run, so nobody can say how it was made; log it inside an MLflow run"
-        )
-    return source
-
-
-def _locate(client: MlflowClient, model_uri: str) -> Source:
-    if model_uri.startswith("runs:/"):
-        run_id, path = RunsArtifactRepository.parse_runs_uri(model_uri)  # type: ignore[no-untyped-call]
-        run = client.get_run(run_id)
-        for output in reversed(run.outputs.model_outputs if run.outputs else []):
-            if client.get_logged_model(output.model_id).name == path:
-                return _locate(client, f"models:/{output.model_id}")
-        return Source(model_uri, RunsArtifactRepository.get_underlying_uri(model_uri), run_id, None)
-    parsed = _parse_model_uri(model_uri)
-    if parsed.model_id is not None:
-        logged = client.get_logged_model(parsed.model_id)
-        return Source(f"models:/{logged.model_id}", logged.artifact_location, logged.source_run_id or "", logged)
-    name = parsed.name or ""
-    if parsed.alias is not None:
-        version = client.get_model_version_by_alias(name, parsed.alias)
-    else:
-        version = client.get_model_version(name, parsed.version or "")
-    if version.source and version.source.startswith(("models:/", "runs:/")):
-        return _locate(client, version.source)
-    location = client.get_model_version_download_uri(version.name, version.version)
-    return Source(version.source or location, location, version.run_id or "", None)
 
 
 def _run(client: MlflowClient, run_id: str) -> Run:
@@ -205,10 +135,17 @@ def _run(client: MlflowClient, run_id: str) -> Run:
         raise EvidenceError(f"the source run {run_id} cannot be read: {error.message}") from error
 
 
-def _metrics(client: MlflowClient, run: Run, logged: LoggedModel | None) -> dict[str, Measured]:
-    """The model's own metrics; its run's as well where the run made no other model they could belong to."""
+def _metrics(
+    client: MlflowClient, run: Run, logged: LoggedModel | None, evaluation: Evaluation | None
+) -> dict[str, Measured]:
+    """What the evaluation measured; without one, whatever was logged for the model.
+
+    The metrics of the model's run as well, where it made no other model that they could belong to, but none that
+    some evaluation of the model logged too: those would be another one's.
+    """
     of_model: dict[str, Measured] = {}
-    for metric in (logged.metrics if logged else None) or []:
+    everything = (logged.metrics if logged else None) or []
+    for metric in evaluation.metrics if evaluation else everything:
         known = of_model.get(metric.key)
         mine = Measured(value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest)
         if known is None or (mine.timestamp, mine.dataset_digest or "") >= (
@@ -217,10 +154,11 @@ def _metrics(client: MlflowClient, run: Run, logged: LoggedModel | None) -> dict
         ):
             of_model[metric.key] = mine
     of_run: dict[str, Measured] = {}
+    evaluated = {metric.key for metric in everything}
     others = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
     if not others - {logged.model_id if logged else None}:
         for name in run.data.metrics:
-            if name not in of_model and not name.startswith("system/"):
+            if name not in evaluated and not name.startswith("system/"):
                 last = client.get_metric_history(run.info.run_id, name)[-1]
                 of_run[name] = Measured(
                     value=last.value, timestamp=last.timestamp, dataset_digest=last.dataset_digest

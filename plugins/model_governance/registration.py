@@ -17,9 +17,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from model_governance.bundle import Bundle, write_bundle
 from model_governance.description import describe
 from model_governance.errors import EvidenceError, GateError
-from model_governance.evidence import Evidence, collect, locate
+from model_governance.evidence import Evidence, collect
 from model_governance.gates import Verdict, judge
 from model_governance.policy import Policy
+from model_governance.source import locate
 from model_governance.standing import Move, Standing, read_standing, settle, versions_of
 
 __all__ = ["Registration", "next_version", "register"]
@@ -131,7 +132,7 @@ def next_version(versions: Iterable[ModelVersion], evidence: Evidence) -> str:
 def _champion_evidence(standing: Standing, name: str, policy: Policy, evidence: Evidence) -> Evidence | None:
     if standing.champion is None:
         return None
-    champion = collect(f"models:/{name}/{standing.champion}", policy.versioning)
+    champion = collect(f"models:/{name}/{standing.champion}", policy.versioning, beside=evidence)
     # The champion, registered again, is not its own rival.
     return None if champion.artifact.digest == evidence.artifact.digest else champion
 

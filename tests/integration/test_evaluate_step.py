@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -17,6 +18,7 @@ from toy_detector import build, picture
 import camera_counting
 from camera_counting.video import open_source
 from counting_evaluator import MODEL_TYPE, CountingEvaluator, EvaluationError
+from model_governance import collect
 from pipelines.datasets.manifest import ClipEntry, Manifest, Sample, load_dataset
 from pipelines.evaluate import EvaluateSettings, run
 
@@ -61,7 +63,6 @@ def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> 
     assert metrics["confidence"] == 0.5
 
     logged = MlflowClient().get_logged_model(result.model_id)
-    assert logged.source_run_id == result.run_id
     at_model = {metric.key: metric for metric in logged.metrics}
     assert at_model["count/mae"].value == 0
     assert at_model["count/mae"].dataset_name == "rectangles-test"
@@ -72,6 +73,13 @@ def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> 
     assert done.data.metrics["detection/map50"] == pytest.approx(1)
     assert done.data.tags["evaluated_dataset_digest"] == load_dataset(data).digest
     assert [each.dataset.name for each in done.inputs.dataset_inputs] == ["rectangles-test"]
+    trained = mlflow.get_run(logged.source_run_id)
+    assert (trained.info.status, trained.data.tags["evaluated_dataset"]) == ("FINISHED", "rectangles")
+    assert trained.data.metrics == pytest.approx(done.data.metrics), "beside the parameters it was trained with"
+    assert done.data.tags["mlflow.parentRunId"] == trained.info.run_id
+    evidence = collect(model_uri)
+    assert evidence.evaluation_run_id == result.run_id
+    assert "test" in {each.context for each in evidence.datasets}
     for name in metrics:
         assert len(MlflowClient().get_metric_history(result.run_id, name)) == 1, name
 
@@ -86,7 +94,11 @@ def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> 
 
 
 def test_wrong_pictures_are_shown(model_uri: str, data: Path) -> None:
+    before = collect(model_uri)
     result = run(EvaluateSettings(model_uri=model_uri, data=data, confidence=0.99, clips=False))
+    after = collect(model_uri)
+    assert after.evaluation_run_id is before.evaluation_run_id is None, "nobody serves it at this confidence"
+    assert mlflow.get_run(after.run_id).data.metrics == {}, "nor is the training told of it"
     assert result.metrics["detection/recall"] == 0
     assert result.metrics["count/bias"] < 0
     assert not any(name.startswith("line/") for name in result.metrics)
@@ -98,6 +110,30 @@ def test_wrong_pictures_are_shown(model_uri: str, data: Path) -> None:
     assert ((green > red + 60) & (green > blue + 60)).any(), "true boxes are drawn"
 
 
+def test_an_evaluation_that_fails_spoils_neither_the_training_nor_the_evaluation_before(
+    model_uri: str, data: Path, tmp_path: Path
+) -> None:
+    good = run(EvaluateSettings(model_uri=model_uri, data=data))
+    shown = collect(model_uri)
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    for picture_file in (broken / "images" / "test").glob("*.png"):
+        picture_file.write_bytes(b"no picture")
+    with pytest.raises(EvaluationError, match="it cannot be read"):
+        run(EvaluateSettings(model_uri=model_uri, data=broken, clips=False))
+    assert collect(model_uri) == shown
+    trained = mlflow.get_run(shown.run_id)
+    assert trained.info.status == "FINISHED"
+    assert trained.data.metrics["line/true"] == good.metrics["line/true"]
+
+
+def test_figures_of_two_evaluations_are_not_mixed(model_uri: str, data: Path) -> None:
+    run(EvaluateSettings(model_uri=model_uri, data=data))
+    assert "line/error" in collect(model_uri).metrics
+    run(EvaluateSettings(model_uri=model_uri, data=data, clips=False))
+    assert not [name for name in collect(model_uri).metrics if name.startswith("line/")]
+
+
 def _table(sample: Sample) -> pd.DataFrame:
     row = {"image": str(sample.path), "boxes": sample.boxes.tolist(), "labels": list(sample.labels)}
     return pd.DataFrame([row])
@@ -105,9 +141,7 @@ def _table(sample: Sample) -> pd.DataFrame:
 
 def test_a_data_scientist_evaluates_a_table(model_uri: str, data: Path) -> None:
     sample = load_dataset(data).samples("test")[0]
-    table = pd.DataFrame(
-        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
-    )
+    table = _table(sample)
     with mlflow.start_run() as active:
         result = mlflow.models.evaluate(model_uri, table, model_type=MODEL_TYPE, evaluators="camera-counting")
     assert result.metrics["count/exact"] == 1
@@ -118,9 +152,7 @@ def test_a_data_scientist_evaluates_a_table(model_uri: str, data: Path) -> None:
 
 def test_without_naming_it_only_this_evaluator_runs(model_uri: str, data: Path) -> None:
     sample = load_dataset(data).samples("test")[0]
-    table = pd.DataFrame(
-        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
-    )
+    table = _table(sample)
     result = mlflow.models.evaluate(model_uri, table, model_type=MODEL_TYPE)
     assert result.metrics["count/exact"] == 1
     assert not CountingEvaluator.can_evaluate(model_type="classifier", evaluator_config={})
@@ -128,9 +160,7 @@ def test_without_naming_it_only_this_evaluator_runs(model_uri: str, data: Path) 
 
 def test_a_model_of_another_flavour_is_refused(tracking: str, data: Path) -> None:
     sample = load_dataset(data).samples("test")[0]
-    table = pd.DataFrame(
-        {"image": [str(sample.path)], "boxes": [sample.boxes.tolist()], "labels": [list(sample.labels)]}
-    )
+    table = _table(sample)
     with pytest.raises(EvaluationError, match="expected a model of the camera_counting flavour"):
         mlflow.models.evaluate(
             lambda rows: [1] * len(rows), table, model_type=MODEL_TYPE, evaluators="camera-counting"
