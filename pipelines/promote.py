@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from pydantic import Field
 
-from model_governance import GovernanceError, Standing, promote
+from model_governance import GovernanceError, Standing, load_policy, promote
 from pipelines.settings import StepSettings
 
 __all__ = ["PromoteResult", "PromoteSettings", "main", "run"]
@@ -20,6 +21,7 @@ class PromoteSettings(StepSettings):
     version: str = Field(description="Number of the version.")
     approver: str = Field(description="The person who says yes.")
     comment: str = Field(description="Why.")
+    policy: Path | None = Field(None, description="Today's policy file; refuses a version judged by another.")
     move_serving: bool = Field(True, description="False where a rollout decides when servers follow.")
 
 
@@ -38,7 +40,7 @@ def run(settings: PromoteSettings) -> PromoteResult:
     Raises
     ------
     model_governance.GovernanceError
-        Where it did not pass its gates, was altered, or nobody signs.
+        Where it did not pass its gates, its evidence has expired, it was altered, or nobody signs.
     """
     standing = promote(
         settings.name,
@@ -46,6 +48,7 @@ def run(settings: PromoteSettings) -> PromoteResult:
         settings.approver,
         settings.comment,
         move_serving=settings.move_serving,
+        policy=load_policy(settings.policy) if settings.policy else None,
     )
     return PromoteResult(settings.name, settings.version, standing)
 

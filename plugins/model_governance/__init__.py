@@ -3,6 +3,7 @@
 The public face: everything in ``__all__``. Nothing here knows what a model does: metrics are names and numbers.
 """
 
+from model_governance.by_hand import SyncResult, sync
 from model_governance.errors import (
     EvidenceError,
     GateError,
@@ -15,7 +16,7 @@ from model_governance.evaluation import evaluation_of
 from model_governance.evidence import Evidence, collect
 from model_governance.gates import GateResult, Verdict, judge
 from model_governance.policy import Policy, load_policy
-from model_governance.promotion import SyncResult, check, promote, reject, rollback, sync
+from model_governance.promotion import check, promote, reject, reopen, rollback
 from model_governance.registration import Registration, register
 from model_governance.standing import Standing
 
@@ -41,6 +42,7 @@ __all__ = [
     "promote",
     "register",
     "reject",
+    "reopen",
     "rollback",
     "sync",
 ]

@@ -31,8 +31,12 @@ class Bundle:
 
     @property
     def folder(self) -> str:
-        """Artifact path in the source run; named by content, so that no bundle ever overwrites another."""
-        return f"governance/{hashlib.sha256(self.verdict.model_dump_json().encode()).hexdigest()[:16]}"
+        """Artifact path in the source run; named by content, so that no bundle ever overwrites another.
+
+        When it was judged is left out: the same verdict on the same evidence is the same bundle.
+        """
+        content = self.verdict.model_dump_json(exclude={"judged_at"})
+        return f"governance/{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
 def write_bundle(client: MlflowClient, bundle: Bundle) -> str:

@@ -45,10 +45,17 @@ class GateResult(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What all gates of a policy say of one evidence."""
+    """What all gates of a policy say of one evidence.
+
+    Attributes
+    ----------
+    judged_at : datetime
+        With a time zone; figures age, and a promotion long after asks their age again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    judged_at: datetime
     policy_digest: str
     evidence_digest: str
     champion_digest: str | None
@@ -94,6 +101,7 @@ def judge(policy: Policy, evidence: Evidence, champion: Evidence | None, now: da
     metrics = frozenset(rule.metric for _, rule in policy.rules() if isinstance(rule, Threshold | ChampionRule))
     case = Case(evidence, champion, now, metrics)
     return Verdict(
+        judged_at=now,
         policy_digest=policy.digest,
         evidence_digest=evidence.digest,
         champion_digest=champion.digest if champion else None,

@@ -14,14 +14,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
+from model_governance.admission import refusal
 from model_governance.bundle import Bundle, write_bundle
 from model_governance.description import describe
-from model_governance.errors import EvidenceError, GateError
+from model_governance.errors import EvidenceError, GateError, TransitionError
 from model_governance.evidence import Evidence, collect
 from model_governance.gates import Verdict, judge
 from model_governance.policy import Policy
 from model_governance.source import locate
-from model_governance.standing import Move, Standing, read_standing, settle, versions_of
+from model_governance.standing import Move, Standing, finished, settle, versions_of
 
 __all__ = ["Registration", "next_version", "register"]
 
@@ -71,7 +72,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     A model that passes every gate becomes the challenger (stage Staging). One that fails is registered too, with
     the tag ``gates=failed`` and its verdict, but without alias and stage, and cannot be promoted. The same files
     make the same version, however often this is called and wherever an earlier call was killed; new evidence for
-    files that nobody has decided on yet is judged anew.
+    files that nobody has decided on yet is judged anew. A reviewer's no holds for the files, whatever is measured
+    on them later, until a reviewer reopens the version.
 
     Parameters
     ----------
@@ -84,19 +86,20 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     ------
     EvidenceError
         Where there is no such model, or no run that it came from. Nothing is registered then.
+    TransitionError
+        Where these very files were rejected or rolled back; says by whom, when and why.
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
     evidence = collect(model_uri, policy.versioning)
     _create_model(client, name)
-    standing = read_standing(client, name)
-    if standing.pending:
-        standing = settle(client, name, standing)
+    standing = finished(client, name)
     versions = versions_of(client, name)
+    known = _with_files(versions, evidence.artifact.digest)
+    if known is not None and (no := refusal(known)) is not None:
+        raise TransitionError(f"version {known.version} of {name!r} holds these files and {no}")
     champion = _champion_evidence(standing, name, policy, evidence)
     bundle = Bundle(evidence, policy, judge(policy, evidence, champion, now))
-
-    known = _with_files(versions, evidence.artifact.digest)
-    if known is not None and _is_decided(known, standing, evidence):
+    if known is not None and _is_approved(known, standing):
         return _registration(known, bundle, created=False)
     semantic = known.tags["semantic_version"] if known else next_version(versions.values(), evidence)
     folder = write_bundle(client, bundle)
@@ -149,12 +152,10 @@ def _with_files(versions: dict[str, ModelVersion], digest: str) -> ModelVersion 
     return next((v for v in versions.values() if v.tags.get("artifact_digest") == digest), None)
 
 
-def _is_decided(version: ModelVersion, standing: Standing, evidence: Evidence) -> bool:
-    """Approved versions keep the evidence of their approval; rejected ones come back only with new evidence."""
-    review = version.tags.get("review")
-    if review in ("rejected", "rolled back"):
-        return version.tags.get("evidence_digest") == evidence.digest
-    return review == "approved" or str(version.version) in (standing.champion, standing.previous)
+def _is_approved(version: ModelVersion, standing: Standing) -> bool:
+    """Such a version keeps the evidence of its approval."""
+    in_use = str(version.version) in (standing.champion, standing.previous)
+    return version.tags.get("review") == "approved" or in_use
 
 
 def _tags(bundle: Bundle, semantic: str, folder: str, standing: Standing) -> dict[str, str]:

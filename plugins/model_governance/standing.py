@@ -29,6 +29,7 @@ __all__ = [
     "Move",
     "Standing",
     "disagreements",
+    "finished",
     "read_standing",
     "settle",
     "versions_of",
@@ -43,7 +44,7 @@ class Move(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["registered", "promoted", "rejected", "rolled back"]
+    action: Literal["registered", "promoted", "rejected", "rolled back", "reopened"]
     version: str
     by: str
     comment: str
@@ -57,6 +58,8 @@ class Standing(BaseModel):
     ----------
     champion, previous, challenger : str or None
         Version numbers; they stand for Production, the Production before it, and Staging.
+    earlier : tuple of str
+        Champions before `previous`, oldest first, each once: the way back of further rollbacks.
     serving_follows : bool
         True where a promotion itself moves the alias ``serving``; False where a rollout does.
     last : Move or None
@@ -72,10 +75,15 @@ class Standing(BaseModel):
     champion: str | None = None
     previous: str | None = None
     challenger: str | None = None
+    earlier: tuple[str, ...] = ()
     serving_follows: bool = True
     last: Move | None = None
     marks: dict[str, dict[str, str]] = {}
     pending: bool = False
+
+    def former(self) -> tuple[str, ...]:
+        """All champions before this one, oldest first."""
+        return (*self.earlier, *([self.previous] if self.previous else []))
 
     def aliases(self) -> dict[str, str | None]:
         """The aliases as they should be; `serving` only where the promotion owns it."""
@@ -128,6 +136,12 @@ def read_standing(client: MlflowClient, name: str) -> Standing:
             f"the tag {STANDING_TAG} of {name!r} is not one that this package wrote ({error.error_count()} "
             "errors); restore it from a backup, or delete it to start again from the aliases"
         ) from error
+
+
+def finished(client: MlflowClient, name: str) -> Standing:
+    """The standing, after finishing what an interrupted call left."""
+    standing = read_standing(client, name)
+    return settle(client, name, standing) if standing.pending else standing
 
 
 def versions_of(client: MlflowClient, name: str) -> dict[str, ModelVersion]:

@@ -1,4 +1,4 @@
-"""`model-governance`: register, show, check, promote, reject, rollback, sync.
+"""`model-governance`: register, show, check, promote, reject, reopen, rollback, sync.
 
 Exit codes: 0 done; 1 refused, or something disagrees (with the rows that say why); 2 wrong usage.
 """
@@ -17,6 +17,8 @@ from rich.table import Table
 from model_governance.errors import GovernanceError
 
 __all__ = ["main"]
+
+_DECIDED_BY = {"approved": "approved_by", "rejected": "rejected_by", "rolled back": "rolled_back_by"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,8 +76,8 @@ def show(name: str, version: str | None, as_json: bool) -> None:
     """Show the standing of NAME, or the verdict and record of one VERSION."""
     from mlflow import MlflowClient
 
+    from model_governance.admission import find_version
     from model_governance.bundle import read_bundle
-    from model_governance.promotion import find_version
     from model_governance.standing import read_standing, versions_of
 
     client = MlflowClient()
@@ -100,7 +102,7 @@ def show(name: str, version: str | None, as_json: bool) -> None:
         table.add_column(column)
     for number, entry in versions_of(client, name).items():
         tags = entry.tags
-        by = tags.get("rolled_back_by") or tags.get("rejected_by") or tags.get("approved_by", "")
+        by = tags.get(_DECIDED_BY.get(tags.get("review", ""), ""), "")
         table.add_row(
             number,
             tags.get("semantic_version", ""),
@@ -134,12 +136,19 @@ def check(name: str) -> None:
 @click.option("--approver", required=True, help="Who says yes.")
 @click.option("--comment", required=True, help="Why.")
 @click.option("--leave-serving", is_flag=True, help="Leave the alias `serving` to a rollout.")
+@click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Today's policy file (YAML): refuse a version that was judged by another.",
+)
 @_explained
-def promote(name: str, version: str, approver: str, comment: str, leave_serving: bool) -> None:
+def promote(name: str, version: str, approver: str, comment: str, leave_serving: bool, policy: str | None) -> None:
     """Make VERSION the champion of NAME."""
+    from model_governance.policy import load_policy
     from model_governance.promotion import promote as promote_version
 
-    standing = promote_version(name, version, approver, comment, move_serving=not leave_serving)
+    today = load_policy(policy) if policy else None
+    standing = promote_version(name, version, approver, comment, move_serving=not leave_serving, policy=today)
     click.echo(f"{name}: champion is version {standing.champion}, previous {standing.previous or 'none'}")
 
 
@@ -155,6 +164,20 @@ def reject(name: str, version: str, reviewer: str, comment: str) -> None:
 
     reject_version(name, version, reviewer, comment)
     click.echo(f"{name}: version {version} is rejected")
+
+
+@main.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--reviewer", required=True, help="Who takes the decision back.")
+@click.option("--reason", required=True, help="Why.")
+@_explained
+def reopen(name: str, version: str, reviewer: str, reason: str) -> None:
+    """Take back the decision on VERSION of NAME; registering its model again then judges it anew."""
+    from model_governance.promotion import reopen as reopen_version
+
+    reopen_version(name, version, reviewer, reason)
+    click.echo(f"{name}: the review of version {version} is open again; register its model to have it judged anew")
 
 
 @main.command()
@@ -178,7 +201,7 @@ def rollback(name: str, operator: str, reason: str) -> None:
 @_explained
 def sync(name: str, approver: str, comment: str, revert: bool) -> None:
     """Let aliases of NAME follow the stages that a reviewer set in the MLflow UI, where the gates allow it."""
-    from model_governance.promotion import sync as sync_model
+    from model_governance.by_hand import sync as sync_model
 
     result = sync_model(name, approver, comment, revert=revert)
     for sentence in result.followed:

@@ -61,6 +61,23 @@ def test_a_refused_version_is_an_exit_code_with_the_rows_that_say_why(
     assert "Traceback" not in said
 
 
+def test_a_rejected_version_stays_away_until_it_is_reopened(
+    make_model: Callable[..., str], policy_file: str
+) -> None:
+    uri = make_model()
+    type_in("register", uri, "m", "--policy", policy_file)
+    assert type_in("reject", "m", "1", "--reviewer", "Ann", "--comment", "counts shadows")[0] == 0
+    code, said = type_in("register", uri, "m", "--policy", policy_file)
+    assert code == 1
+    assert "version 1 of 'm' holds these files and was rejected by Ann on" in said
+    assert "counts shadows" in said
+    code, said = type_in("reopen", "m", "1", "--reviewer", "Eve", "--reason", "they were people")
+    assert (code, said.split(";")[0]) == (0, "m: the review of version 1 is open again")
+    assert type_in("register", uri, "m", "--policy", policy_file)[0] == 0
+    code, said = type_in("promote", "m", "1", "--approver", "Ann", "--comment", "ok", "--policy", policy_file)
+    assert code == 0
+
+
 def test_what_disagrees_is_said_and_put_right(make_model: Callable[..., str], policy_file: str) -> None:
     from mlflow import MlflowClient
 

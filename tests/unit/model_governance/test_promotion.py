@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from model_governance import (
     promote,
     register,
     reject,
+    reopen,
     rollback,
     sync,
 )
@@ -155,7 +157,7 @@ def test_rejection(two: tuple[str, str], registry_state: State) -> None:
     aliases, stages = standing(registry_state("m"))
     assert aliases == {"champion": "1", "serving": "1"}
     assert stages == {"1": "Production", "2": "Archived"}
-    with pytest.raises(TransitionError, match=r"was rejected by Ann \(counts shadows\)"):
+    with pytest.raises(TransitionError, match=r"was rejected by Ann on 20\d\d-\d\d-\d\d: counts shadows"):
         promote("m", 2, "Bob", "but I like it")
     with pytest.raises(TransitionError, match="use `model-governance rollback`"):
         reject("m", 1, "Ann", "no")
@@ -176,9 +178,67 @@ def test_rollback_goes_back_and_never_forward(
     assert registry_state("m")["aliases"] == {"champion": "1", "serving": "1"}
     with pytest.raises(TransitionError, match="no previous version"):
         rollback("m", "Bob", "and again")
-    with pytest.raises(TransitionError, match=r"was rolled back by Bob \(blind at night\)"):
+    with pytest.raises(TransitionError, match=r"was rolled back by Bob on [\d-]+: blind at night"):
         promote("m", 3, "Ann", "once more")
     assert check("m") == []
+
+
+def test_rollback_never_comes_back_to_what_was_rolled_back(two: tuple[str, str], registry_state: State) -> None:
+    promote("m", 2, "Ann", "yes")
+    promote("m", 1, "Ann", "the first was better after all")
+    rollback("m", "Bob", "it was not")
+    assert registry_state("m")["aliases"] == {"champion": "2", "serving": "2"}
+    with pytest.raises(TransitionError, match="no previous version"):
+        rollback("m", "Bob", "and further back")
+
+
+def test_rollback_passes_over_a_champion_that_was_rejected_since(
+    two: tuple[str, str], make_model: MakeModel, policy: Policy, registry_state: State
+) -> None:
+    promote("m", 2, "Ann", "yes")
+    for number in (3, 4):
+        register(make_model(number), "m", policy)
+        promote("m", number, "Ann", "yes")
+    reject("m", 2, "Ann", "looked at again: counts shadows")
+    rollback("m", "Bob", "blind at night")
+    assert registry_state("m")["aliases"] == {"champion": "3", "serving": "3", "previous": "1"}
+    rollback("m", "Bob", "this one too")
+    assert registry_state("m")["aliases"] == {"champion": "1", "serving": "1"}
+    assert check("m") == []
+
+
+def test_a_reopened_version_is_judged_and_decided_anew(two: tuple[str, str], policy: Policy) -> None:
+    reject("m", 2, "Ann", "counts shadows")
+    reopen("m", 2, "Ann", "the shadows were people")
+    with pytest.raises(TransitionError, match="nobody has decided on version 2"):
+        reopen("m", 2, "Ann", "again")
+    assert register(two[1], "m", policy).version == "2"
+    assert str(MlflowClient().get_model_version_by_alias("m", "challenger").version) == "2"
+    promote("m", 2, "Ann", "yes")
+    tags = MlflowClient().get_model_version("m", "2").tags
+    assert (tags["review"], tags["reopened_by"], tags["reopening_reason"]) == (
+        "approved",
+        "Ann",
+        "the shadows were people",
+    )
+    with pytest.raises(TransitionError, match="use `model-governance rollback`"):
+        reopen("m", 2, "Ann", "hm")
+
+
+def test_evidence_expires_also_after_it_was_judged(two: tuple[str, str], registry_state: State) -> None:
+    before = registry_state("m")
+    with pytest.raises(GateError, match=r"has expired: age of metrics failed: .*at most 30 days, got 31\.0 days"):
+        promote("m", 2, "Ann", "yes", now=datetime.now(UTC) + timedelta(days=31))
+    assert registry_state("m") == before
+    promote("m", 2, "Ann", "yes", now=datetime.now(UTC) + timedelta(days=29))
+
+
+def test_a_verdict_by_another_policy_than_today_s_does_not_stand(two: tuple[str, str], policy: Policy) -> None:
+    stricter = policy.model_copy(update={"quality": (policy.quality[0].model_copy(update={"min": 0.7}),)})
+    with pytest.raises(TransitionError, match="register it again with today's"):
+        promote("m", 2, "Ann", "yes", policy=stricter)
+    register(two[1], "m", stricter)
+    assert promote("m", 2, "Ann", "yes", policy=stricter).champion == "2"
 
 
 def test_rollback_to_altered_files_is_refused(two: tuple[str, str], model_folder: Callable[[str], Path]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -17,6 +18,7 @@ from model_governance import (
     GateError,
     Policy,
     TamperError,
+    TransitionError,
     collect,
     evaluation_of,
     promote,
@@ -203,19 +205,78 @@ def test_the_bundle_is_kept_with_the_run_and_never_overwritten(make_model: MakeM
     assert (bundle.policy, bundle.evidence.artifact) == (stricter, first.evidence.artifact)
 
 
-def test_a_rejected_version_comes_back_only_with_new_evidence(
+def test_a_no_holds_for_the_files_whatever_is_measured_later(
     make_model: MakeModel, policy: Policy, registry_state: Callable[[str], dict[str, Any]]
 ) -> None:
     uri = make_model()
     register(uri, "m", policy)
     reject("m", 1, "Ann", "counts shadows")
     before = registry_state("m")
-    register(uri, "m", policy)
+    with evaluation_of(uri), mlflow.start_run():
+        mlflow.log_metrics({"score": 0.99, "latency_ms": 5.0}, model_id=uri.removeprefix("models:/"))
+    day = datetime.now(UTC).date().isoformat()
+    with pytest.raises(
+        TransitionError, match=f"version 1 of 'm' holds these files and was rejected by Ann on {day}"
+    ):
+        register(uri, "m", policy)
     assert registry_state("m") == before
-    mlflow.MlflowClient().log_metric(collect(uri).run_id, "score_at_night", 0.9)
-    register(uri, "m", policy)
-    version = MlflowClient().get_model_version_by_alias("m", "challenger")
-    assert (version.tags["review"], version.current_stage) == ("pending", "Staging")
+
+
+def _measure_and_fail(model_id: str) -> None:
+    mlflow.log_metric("score", 0.98, model_id=model_id)
+    raise ZeroDivisionError
+
+
+def _measure_in_two_runs(model_id: str) -> None:
+    for name in ("score", "latency_ms"):
+        with mlflow.start_run():
+            mlflow.log_metric(name, 1.0, model_id=model_id)
+
+
+def test_evidence_is_one_evaluation_and_no_mixture(make_model: MakeModel) -> None:
+    uri = make_model(metrics={"score": 0.8, "latency_ms": 20.0, "clips": 3.0})
+    model_id = uri.removeprefix("models:/")
+    with evaluation_of(uri), mlflow.start_run():
+        mlflow.log_metrics({"score": 0.7, "latency_ms": 30.0}, model_id=model_id)
+    # Neither what the evaluation before measured, nor what somebody tries out afterwards.
+    with mlflow.start_run():
+        mlflow.log_metrics({"score": 0.99, "latency_ms": 1.0}, model_id=model_id)
+    with pytest.raises(ZeroDivisionError), evaluation_of(uri), mlflow.start_run():
+        _measure_and_fail(model_id)
+    shown = {name: measured.value for name, measured in collect(uri).metrics.items()}
+    assert shown == {"score": 0.7, "latency_ms": 30.0}
+
+
+def test_an_evaluation_spread_over_runs_is_no_evidence(make_model: MakeModel) -> None:
+    uri = make_model(evaluate=False)
+    with pytest.raises(EvidenceError, match="logged its metrics to 2 runs"), evaluation_of(uri):
+        _measure_in_two_runs(uri.removeprefix("models:/"))
+    assert collect(uri).evaluated_digest is None
+
+
+def test_the_champion_is_compared_by_its_figures_on_the_same_data(make_model: MakeModel, policy: Policy) -> None:
+    same = policy.model_copy(update={"champion": (policy.champion[0].model_copy(update={"same_data": True}),)})
+    spring, autumn = (
+        mlflow.data.from_pandas(pd.DataFrame({"day": [day]}), name=day) for day in ("may", "october")
+    )
+
+    def measure(uri: str, score: float, data: Any) -> None:
+        with evaluation_of(uri), mlflow.start_run():
+            figures = {"score": score, "latency_ms": 9.0}
+            mlflow.log_metrics(figures, dataset=data, model_id=uri.removeprefix("models:/"))
+
+    first, second = make_model(1, evaluate=False), make_model(2, evaluate=False)
+    measure(first, 0.9, spring)
+    assert register(first, "m", same).passed
+    promote("m", 1, "Ann", "good")
+    measure(second, 0.8, autumn)
+    (row,) = register(second, "m", same).verdict.failures
+    assert row.got.endswith("evaluate both on one data set")
+    measure(first, 0.82, autumn)
+    measure(first, 0.95, spring)
+    again = register(second, "m", same)
+    assert again.passed, "the champion's newest figures are of other data, but it has some of these"
+    assert again.verdict.champion_digest is not None
 
 
 def test_nobody_s_name_is_in_the_evidence(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
