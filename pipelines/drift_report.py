@@ -31,7 +31,7 @@ from pipelines.drift.mail import Delivery, MailboxFolder, Notifier, SmtpServer, 
 from pipelines.drift.message import compose, plot
 from pipelines.drift.performance import Performance, measure, read_labels
 from pipelines.drift.report import DriftReport, compare
-from pipelines.settings import StepSettings
+from pipelines.settings import StepSettings, explained
 
 __all__ = ["DriftResult", "DriftSettings", "main", "run"]
 
@@ -312,16 +312,14 @@ def _forever(settings: DriftSettings, seconds: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
+@explained
 def main() -> None:
     """Exit code 0 whatever was found; 1 where the report could not be made, or its mail could not be sent."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = DriftSettings.from_command_line()
     if settings.every is not None:
         _forever(settings, settings.every)
-    try:
-        result = run(settings)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+    result = run(settings)
     _echo(result)
     if result.delivery and result.delivery.problem:
         raise SystemExit(1)

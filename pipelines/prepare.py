@@ -25,6 +25,7 @@ from pipelines.datasets.statistics import dataset_statistics
 from pipelines.datasets.store import ContentStore
 from pipelines.datasets.validation import ValidationReport
 from pipelines.prepare_settings import PrepareSettings
+from pipelines.settings import explained
 
 __all__ = ["PrepareResult", "PrepareSettings", "main", "run"]
 
@@ -131,6 +132,7 @@ def _read_report(out: Path) -> ValidationReport:
     return ValidationReport.from_json((out / "validation.json").read_text(encoding="utf-8"))
 
 
+@explained
 def main() -> None:
     """Run from the command line."""
     settings = PrepareSettings.from_command_line()
@@ -139,9 +141,7 @@ def main() -> None:
         result = run(settings, console)
     except InvalidDataError as error:
         console.print(error.report.table())
-        raise SystemExit(f"error: {error}") from error
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
+        raise
     click.echo(f"{result.report.summary()}{' (was there already)' if result.reused else ''}")
     for note in result.report.notes:
         click.echo(f"note      {note}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from pydantic import Field
 
-from model_governance import GovernanceError, Standing, load_policy, promote
-from pipelines.settings import StepSettings
+from model_governance import Standing, load_policy, promote
+from pipelines.settings import StepSettings, explained
 
 __all__ = ["PromoteResult", "PromoteSettings", "main", "run"]
 
@@ -53,12 +53,10 @@ def run(settings: PromoteSettings) -> PromoteResult:
     return PromoteResult(settings.name, settings.version, standing)
 
 
+@explained
 def main() -> None:
     """Exit code 1, with the reason, where the version may not be promoted."""
-    try:
-        result = run(PromoteSettings.from_command_line())
-    except GovernanceError as error:
-        raise SystemExit(f"error: {error}") from error
+    result = run(PromoteSettings.from_command_line())
     click.echo(f"{result.name}: champion is version {result.standing.champion}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from pydantic import Field
 
-from model_governance import GovernanceError, Verdict, load_policy, register
-from pipelines.settings import StepSettings
+from model_governance import Verdict, load_policy, register
+from pipelines.settings import StepSettings, explained
 
 __all__ = ["RegisterResult", "RegisterSettings", "main", "run"]
 
@@ -49,12 +49,10 @@ def run(settings: RegisterSettings) -> RegisterResult:
     return RegisterResult(done.name, done.version, done.semantic_version, done.verdict, done.created)
 
 
+@explained
 def main() -> None:
     """Exit code 1, with the failed rows, for a version that did not pass."""
-    try:
-        result = run(RegisterSettings.from_command_line())
-    except GovernanceError as error:
-        raise SystemExit(f"error: {error}") from error
+    result = run(RegisterSettings.from_command_line())
     for row in result.verdict.rows:
         click.echo(row.sentence(), err=not row.passed)
     click.echo(

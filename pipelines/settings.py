@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from traceback import walk_tb
 from typing import Self
 
+import click
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-__all__ = ["StepSettings"]
+__all__ = ["StepSettings", "explained"]
 
 
 class StepSettings(BaseSettings):
@@ -46,4 +52,59 @@ class StepSettings(BaseSettings):
     @classmethod
     def from_command_line(cls, arguments: list[str] | None = None) -> Self:
         """Read ``--key value`` pairs; None reads this process's own arguments. Exits with 2 on a wrong one."""
-        return cls(_cli_parse_args=True if arguments is None else arguments)
+        try:
+            return cls(_cli_parse_args=True if arguments is None else arguments)
+        except ValidationError as error:
+            for fault in error.errors():
+                click.echo(f"error: {_sentence(fault)}", err=True)
+            raise SystemExit(2) from error
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message  # the options do not fit together
+    got = "" if fault["type"] == "missing" else f", got {fault['input']!r}"
+    return f"--{'.'.join(map(str, fault['loc']))}: {message}{got}"
+
+
+def explained(main: Callable[[], None]) -> Callable[[], None]:
+    """Let a step's `main` end with a sentence and exit code 1 where it refuses; a defect keeps its traceback."""
+
+    @wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except Exception as error:
+            if not isinstance(error, _refusals()) and not _is_our_own_value_error(error):
+                raise
+            raise SystemExit(f"error: {error}") from error
+
+    return run
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What the steps raise to say no; imported when one does, since a step needs not all of these packages."""
+    from mlflow.exceptions import MlflowException
+
+    from camera_counting.errors import CountingError
+    from counting_evaluator.errors import EvaluationError
+    from model_governance.errors import GovernanceError
+    from pipelines.datasets.errors import DatasetError
+    from pipelines.trainers.trainer import TrainingError
+
+    return (
+        CountingError,
+        DatasetError,
+        EvaluationError,
+        GovernanceError,
+        TrainingError,
+        MlflowException,
+        OSError,
+    )
+
+
+def _is_our_own_value_error(error: Exception) -> bool:
+    """The steps refuse a wrong value with a plain ValueError; one from inside a library is a defect."""
+    raised_in = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    return isinstance(error, ValueError) and raised_in[-1].startswith("pipelines.")

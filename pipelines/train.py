@@ -16,7 +16,7 @@ from counting_evaluator import best_confidence, detect_all, read_table
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
-from pipelines.settings import StepSettings
+from pipelines.settings import StepSettings, explained
 from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer, weights_digest
 from pipelines.trainers.agreement import Agreement, require_agreement
 from pipelines.trainers.checked_export import agreement_of, input_shape
@@ -158,12 +158,10 @@ def _choose_confidence(detector: Detector, dataset: PreparedDataset) -> float:
     return best_confidence(pictures, found, dataset.classes)
 
 
+@explained
 def main() -> None:
     """Train from the command line; prints the model's URI."""
-    try:
-        result = run(TrainSettings.from_command_line())
-    except TrainingError as error:
-        raise SystemExit(f"error: {error}") from error
+    result = run(TrainSettings.from_command_line())
     best = result.trained.best
     click.echo(f"run {result.run_id}: best epoch {best.number}, mAP50 {best.metrics.get('val/map50', 0):.3f}")
     click.echo(f"model {result.model_uri} (confidence {result.confidence:.2f})")
