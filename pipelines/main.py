@@ -14,21 +14,31 @@ from pathlib import Path
 import click
 import mlflow
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from counting_evaluator import EvaluationError
-from model_governance import GovernanceError
+from model_governance import GovernanceError, collect, load_policy
 from pipelines import evaluate, prepare, register, train
-from pipelines.datasets.errors import DatasetError
 from pipelines.prepare import PrepareResult, PrepareSettings
-from pipelines.settings import StepSettings
+from pipelines.settings import StepSettings, explained
 from pipelines.train import TrainSettings
-from pipelines.trainers import TrainingError, make_trainer, weights_digest
+from pipelines.trainers import make_trainer, weights_digest
 
-__all__ = ["Lifecycle", "MainSettings", "finished_training", "main", "run"]
+__all__ = [
+    "PLAN_TAG",
+    "Lifecycle",
+    "MainSettings",
+    "evaluate_champion",
+    "finished_training",
+    "main",
+    "plan_of",
+    "run",
+]
 
-_PLAN_TAG = "main.plan"
+PLAN_TAG = "main.plan"
+"""Tag of a finished training, written last of all: what decided how it turned out, as `plan_of` gives it."""
 
 
 class MainSettings(StepSettings):
@@ -67,16 +77,42 @@ def run(settings: MainSettings) -> Lifecycle:
     DatasetError, TrainingError, EvaluationError, model_governance.GovernanceError
         Whatever stopped a step; what earlier steps made stays and is taken up again by the next call.
     """
+    policy = load_policy(settings.policy)  # before hours of training, not after them
     with mlflow.start_run(run_name="main", nested=mlflow.active_run() is not None):
         mlflow.set_tag("step", "main")
         prepared = prepare.run(prepare_settings(settings))
         model_uri, run_id, anew = train_or_take_up(train_settings(settings), prepared.digest, reuse=settings.reuse)
         evaluated = evaluate.run(evaluate.EvaluateSettings(model_uri=model_uri, data=prepared.folder))
+        if policy.champion:
+            evaluate_champion(settings.name, model_uri, prepared.folder)
         registered = register.run(
             register.RegisterSettings(model_uri=model_uri, name=settings.name, policy=settings.policy)
         )
         mlflow.set_tags({"model_uri": model_uri, "version": registered.version})
     return Lifecycle(prepared, model_uri, run_id, anew, evaluated, registered)
+
+
+def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.EvaluateResult | None:
+    """Measure the champion on the data that the new model was measured on, where it was not yet.
+
+    Figures of different pictures are not compared, so without this no model could follow a champion on new data.
+    Where the champion cannot be measured on them, it is said, and the policy's gates decide.
+    """
+    try:
+        version = MlflowClient().get_model_version_by_alias(name, "champion").version
+    except MlflowException:
+        return None  # the first of its name
+    champion = f"models:/{name}/{version}"
+    try:
+        mine = collect(model_uri)
+        theirs = collect(champion, beside=mine)
+        if theirs.artifact.digest == mine.artifact.digest or theirs.measured_on & mine.measured_on:
+            return None
+        settings = evaluate.EvaluateSettings(model_uri=champion, data=data)
+        return evaluate.run(settings, show_at_training=False)
+    except (EvaluationError, GovernanceError) as error:
+        click.echo(f"the champion, version {version}, cannot be measured on these data: {error}", err=True)
+        return None
 
 
 def prepare_settings(settings: MainSettings) -> PrepareSettings:
@@ -92,55 +128,47 @@ def train_settings(settings: MainSettings) -> TrainSettings:
 
 def train_or_take_up(settings: TrainSettings, digest: str, *, reuse: bool = True) -> tuple[str, str, bool]:
     """Train, unless the same training is finished already: (model URI, run id, whether trained anew)."""
-    plan = _plan(settings, digest)
+    plan = plan_of(settings, digest)
     found = finished_training(plan) if reuse else None
     if found is not None:
         return *found, False
     result = train.run(settings)
     # Last of all: a run without it is an unfinished one, whatever killed it.
-    MlflowClient().set_tag(result.run_id, _PLAN_TAG, plan)
+    MlflowClient().set_tag(result.run_id, PLAN_TAG, plan)
     return result.model_uri, result.run_id, True
 
 
 def finished_training(plan: str) -> tuple[str, str] | None:
     """Model URI and run id of the newest finished training of this plan in the active experiment."""
-    client = MlflowClient()
-    experiment = _experiment_id()
-    runs = client.search_runs(
-        [experiment],
-        f"tags.`{_PLAN_TAG}` = '{plan}' and attributes.status = 'FINISHED'",
+    active = mlflow.active_run()
+    # The tag is written last, so it alone tells; the status is whatever happened to the run since.
+    runs = mlflow.search_runs(
+        experiment_ids=[active.info.experiment_id] if active else None,
+        filter_string=f"tags.`{PLAN_TAG}` = '{plan}'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
+        output_format="list",
     )
     if not runs:
         return None
-    run_id = runs[0].info.run_id
-    models = client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")
-    return (models[0].model_uri, run_id) if models else None
+    run = runs[0]
+    models = MlflowClient().search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    return (models[0].model_uri, run.info.run_id) if models else None
 
 
-def _plan(settings: TrainSettings, digest: str) -> str:
+def plan_of(settings: TrainSettings, digest: str) -> str:
     """What decides how a training turns out: data, settings, weights, library; where it is done does not."""
     decisive = settings.model_dump(mode="json", exclude={"data", "work", "resume", "name"})
     made_of = [digest, decisive, weights_digest(settings.weights), make_trainer(settings.trainer).library()]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
-def _experiment_id() -> str:
-    active = mlflow.active_run()
-    if active is not None:
-        return str(active.info.experiment_id)
-    from mlflow.tracking.fluent import _get_experiment_id
-
-    return str(_get_experiment_id())
-
-
+@explained
 def main() -> None:
     """Exit code 1, with the reason, where a step stops or the gates say no."""
-    try:
-        result = run(MainSettings.from_command_line())
-    except (DatasetError, TrainingError, EvaluationError, GovernanceError) as error:
-        raise SystemExit(f"error: {error}") from error
+    result = run(MainSettings.from_command_line())
     for row in result.registered.verdict.rows:
         click.echo(row.sentence(), err=not row.passed)
     click.echo(
