@@ -106,5 +106,6 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 def _is_our_own_value_error(error: Exception) -> bool:
     """The steps refuse a wrong value with a plain ValueError; one from inside a library is a defect."""
-    raised_in = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    return isinstance(error, ValueError) and raised_in[-1].startswith("pipelines.")
+    # The package, not the module: that of a step started by `python -m` is called __main__.
+    packages = [str(frame.f_globals.get("__package__")) for frame, _ in walk_tb(error.__traceback__)]
+    return isinstance(error, ValueError) and packages[-1].partition(".")[0] == "pipelines"

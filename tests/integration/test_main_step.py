@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import mlflow
@@ -68,6 +68,7 @@ def _prepared_and_trained(settings: main.MainSettings, folder: Path, confidence:
     return _trained(settings, prepared.digest, detector, confidence=confidence)
 
 
+@pytest.mark.slow
 def test_a_model_of_new_data_follows_a_champion_of_old_data(tracking: str, tmp_path: Path, policy: Path) -> None:
     first = _settings(tmp_path, policy, seed=0)
     training = _prepared_and_trained(first, tmp_path, 0.6)
@@ -156,6 +157,18 @@ def test_a_wrong_option_is_named_and_ends_with_2(
 ) -> None:
     assert run_main(module, *words) == (2, "")
     assert said in capsys.readouterr().err
+
+
+def _refuse() -> None:
+    raise ValueError("expected another split")
+
+
+def test_a_step_run_as_a_module_says_it_too() -> None:
+    step = FunctionType(
+        _refuse.__code__, {"__name__": "__main__", "__package__": "pipelines"}
+    )  # as by `python -m`
+    with pytest.raises(SystemExit, match="error: expected another split"):
+        explained(step)()
 
 
 @pytest.mark.parametrize("defect", [lambda: print(1 / 0), lambda: print(int("x"))])
