@@ -1,7 +1,8 @@
-"""The reference profile: what the training pictures look like and hold, for the drift report to judge against.
+"""The reference profile: what the training pictures look like and hold.
 
 One row for each picture, with the columns that the prediction log has for a counted one: the features of the
-picture are computed by the same function there and here, or a difference between them would look like drift.
+picture are computed by the same function there and here, or a difference between them would look like drift. The
+counts are people's, not a model's, so the drift report judges by this profile only what the pictures look like.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pipelines.datasets.upright import upright_picture
 
 __all__ = ["reference_profile"]
 
+# As the prediction log writes a request that names no camera.
+_NO_CAMERA = ""
+
 
 def reference_profile(
     samples: Sequence[Sample], classes: Sequence[str], on_picture: Callable[[], None] | None = None
@@ -28,7 +32,7 @@ def reference_profile(
     rows: list[dict[str, Any]] = []
     for sample in samples:
         features = picture_features(upright_picture(sample.path))
-        row: dict[str, Any] = {"camera_id": sample.camera or "unknown", "time": sample.time, **features}
+        row: dict[str, Any] = {"camera_id": sample.camera or _NO_CAMERA, "time": sample.time, **features}
         row["total"] = len(sample.labels)
         row |= {f"count_{name}": sample.labels.count(name) for name in classes}
         rows.append(row)

@@ -20,7 +20,10 @@ class RetrainRules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     drifted_share: float = Field(
-        0.2, gt=0, le=1, description="Trigger: this share of all judged columns drifted, over all cameras."
+        0.2,
+        gt=0,
+        le=1,
+        description="Trigger: this share of a camera's judged columns drifted, as the mean over the cameras.",
     )
     drifted_cameras: int | None = Field(
         None, ge=1, description="Trigger: so many cameras with at least one drifted column."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
-from pipelines.drift.report import ColumnDrift, DriftReport, tested_columns, thinned
+from pipelines.drift.report import ColumnDrift, DriftReport, tested_columns
+from pipelines.drift.spans import Spans
 
 __all__ = ["write_evidently"]
 
@@ -32,6 +34,8 @@ def write_evidently(
     from evidently.presets import DataDriftPreset
 
     names = [_label(column) for column in shown]
+    spans = Spans(reference, current)
+    pairs = [spans.pair(column.camera, column.column) for column in shown]
     definition = DataDefinition(numerical_columns=names)
     preset = DataDriftPreset(
         columns=names,
@@ -40,8 +44,8 @@ def write_evidently(
         include_tests=False,
     )
     snapshot = Report([preset], include_tests=False).run(
-        Dataset.from_pandas(_wide(current, shown), data_definition=definition),
-        Dataset.from_pandas(_wide(reference, shown), data_definition=definition),
+        Dataset.from_pandas(_wide([pair.current for pair in pairs], shown), data_definition=definition),
+        Dataset.from_pandas(_wide([pair.reference for pair in pairs], shown), data_definition=definition),
     )
     snapshot.save_html(str(html))
     snapshot.save_json(str(json))
@@ -56,14 +60,12 @@ def _label(column: ColumnDrift) -> str:
     return f"{column.camera} · {column.column}"
 
 
-def _wide(frame: pd.DataFrame, shown: list[ColumnDrift]) -> pd.DataFrame:
+def _wide(frames: Sequence[pd.DataFrame | None], shown: Sequence[ColumnDrift]) -> pd.DataFrame:
     """One column per camera and column; shorter ones end in NaN, which Evidently leaves out."""
-    by_camera = {str(camera): thinned(rows) for camera, rows in frame.groupby("camera_id", observed=True)}
     return pd.DataFrame(
         {
-            _label(column): pd.to_numeric(by_camera[column.camera][column.column], errors="coerce").reset_index(
-                drop=True
-            )
-            for column in shown
+            _label(column): pd.to_numeric(frame[column.column], errors="coerce").reset_index(drop=True)
+            for frame, column in zip(frames, shown, strict=True)
+            if frame is not None
         }
     )

@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from html import escape
@@ -19,7 +20,8 @@ import pandas as pd
 
 from pipelines.drift.decision import Decision
 from pipelines.drift.performance import Performance
-from pipelines.drift.report import ColumnDrift, DriftReport, Span, thinned
+from pipelines.drift.report import ColumnDrift, DriftReport, Span
+from pipelines.drift.spans import Spans
 
 __all__ = ["compose", "plot"]
 
@@ -57,8 +59,7 @@ def compose(
     mail["Subject"] = _subject(report, decision, model)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
-    if report.current.end:
-        mail["Date"] = format_datetime(pd.Timestamp.now(tz="UTC").to_pydatetime())
+    mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = make_msgid(domain="drift.invalid")
     mail.set_content(_text(report, decision, performance, run_url))
     picture = make_msgid(domain="drift.invalid")
@@ -84,10 +85,12 @@ def plot(report: DriftReport, reference: pd.DataFrame, current: pd.DataFrame) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    both = Spans(reference, current)
     figure = Figure(figsize=(3.2 * len(worst), 2.3), dpi=110, layout="constrained")
     for index, column in enumerate(worst):
         axes = figure.add_subplot(1, len(worst), index + 1)
-        spans = [_of(frame, column) for frame in (reference, current)]
+        pair = both.pair(column.camera, column.column)
+        spans = [_of(frame, column.column) for frame in (pair.reference, pair.current) if frame is not None]
         low, high = (
             float(f(values)) for f, values in ((np.min, np.concatenate(spans)), (np.max, np.concatenate(spans)))
         )
@@ -105,9 +108,8 @@ def plot(report: DriftReport, reference: pd.DataFrame, current: pd.DataFrame) ->
     return picture.getvalue()
 
 
-def _of(frame: pd.DataFrame, column: ColumnDrift) -> np.ndarray:
-    rows = thinned(frame[frame["camera_id"].astype(str) == column.camera])
-    return pd.to_numeric(rows[column.column], errors="coerce").dropna().to_numpy(np.float64)
+def _of(frame: pd.DataFrame, column: str) -> np.ndarray:
+    return pd.to_numeric(frame[column], errors="coerce").dropna().to_numpy(np.float64)
 
 
 def _subject(report: DriftReport, decision: Decision, model: str) -> str:
@@ -146,7 +148,8 @@ def _unjudged(report: DriftReport) -> list[str]:
             by_reason.setdefault((column.camera, column.reason), []).append(column.column)
     of_camera = Counter(column.camera for column in report.columns)
     return [
-        f"{camera}: {reason}" if len(names) == of_camera[camera] else f"{camera}: {', '.join(names)}: {reason}"
+        f"{camera or 'no camera named'}: "
+        + (reason if len(names) == of_camera[camera] else f"{', '.join(names)}: {reason}")
         for (camera, reason), names in by_reason.items()
     ]
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from pipelines.drift.calibration import Values, null_scores, plan_windows, score, threshold
+from pipelines.drift.calibration import Values, Windows, null_scores, plan_windows, score, threshold
+from pipelines.drift.columns import Kind, kind_of
+from pipelines.drift.spans import Pair, Spans, seconds_of, spacing
 
-__all__ = ["ColumnDrift", "DriftReport", "Span", "compare", "kind_of", "tested_columns", "thinned"]
+__all__ = ["ColumnDrift", "DriftReport", "Span", "compare", "kind_of", "tested_columns"]
 
-Kind = Literal["data", "prediction", "confidence"]
 Status = Literal["tested", "rare", "missing", "insufficient"]
 
-DATA_COLUMNS = ("brightness", "contrast", "sharpness", "width", "height")
-CONFIDENCE_COLUMNS = ("confidence_mean",)
 FEWEST_ROWS = 30
-MOST_ROWS = 20_000
 _RARE = 0.05
 _RARE_MARGIN = 0.2
 
@@ -89,8 +87,11 @@ class DriftReport:
 
     @property
     def judged(self) -> tuple[ColumnDrift, ...]:
-        """Columns that could be judged."""
-        return tuple(column for column in self.columns if column.status != "insufficient")
+        """Columns that could be judged; nearly constant ones only where they are so no longer.
+
+        A detector of eighty classes has seventy columns that are always 0: they would hide the others' drift.
+        """
+        return tuple(column for column in self.columns if column.status in ("tested", "missing") or column.drifted)
 
     @property
     def drifted(self) -> tuple[ColumnDrift, ...]:
@@ -100,8 +101,11 @@ class DriftReport:
 
     @property
     def share(self) -> float:
-        """Share of the judged columns that drifted."""
-        return len(self.drifted) / len(self.judged) if self.judged else 0.0
+        """Share of a camera's judged columns that drifted, as the mean over the cameras."""
+        of_camera: dict[str, list[bool]] = {}
+        for column in self.judged:
+            of_camera.setdefault(column.camera, []).append(column.drifted)
+        return float(np.mean([np.mean(found) for found in of_camera.values()])) if of_camera else 0.0
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -110,7 +114,7 @@ class DriftReport:
 
     @property
     def verdict(self) -> Literal["drift", "no drift", "insufficient"]:
-        if not self.judged:
+        if all(column.status == "insufficient" for column in self.columns):
             return "insufficient"
         return "drift" if self.drifted else "no drift"
 
@@ -135,15 +139,6 @@ class DriftReport:
         }
 
 
-def kind_of(column: str) -> Kind | None:
-    """What drift of a column would mean; None for columns that are not watched."""
-    if column in DATA_COLUMNS:
-        return "data"
-    if column in CONFIDENCE_COLUMNS:
-        return "confidence"
-    return "prediction" if column == "total" or column.startswith("count_") else None
-
-
 def compare(
     reference: pd.DataFrame,
     current: pd.DataFrame,
@@ -158,8 +153,8 @@ def compare(
     reference, current : DataFrame
         Columns `camera_id`, `time` (UTC) and those to watch; see `kind_of`.
     false_alarms : float
-        Chance of any false alarm over all cameras and columns together. It is divided among them (Bonferroni), so
-        that a hundred cameras do not cry wolf a hundred times as often as one.
+        Chance of any false alarm over all cameras and columns together. It is divided among those that a distance
+        can be taken of (Bonferroni), so that a hundred cameras do not cry wolf a hundred times as often as one.
     cameras : sequence of str, optional
         Those to judge; all that either span knows by default.
 
@@ -176,34 +171,20 @@ def compare(
         known = [camera for camera in known if camera in set(cameras)]
     columns = [name for name in (*reference.columns, *current.columns) if kind_of(name)]
     columns = list(dict.fromkeys(columns))
-    pairs = [(camera, column) for camera in known for column in columns]
-    alpha = false_alarms / max(1, len(pairs))
-    old, new = _by_camera(reference), _by_camera(current)
+    spans = Spans(reference, current)
+    found = [_measure(camera, column, spans.pair(camera, column)) for camera in known for column in columns]
+    tested = sum(null is not None for _, null in found)
     judged = tuple(
-        _judge(camera, column, _values(old.get(camera), column), _values(new.get(camera), column), alpha)
-        for camera, column in pairs
+        column if null is None else _judge(column, *null, false_alarms / tested) for column, null in found
     )
     return DriftReport(_span(reference, known), _span(current, known), false_alarms, judged)
 
 
-def thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most 20,000 rows of one camera in the order of time, evenly spaced: enough for any distance."""
-    ordered = frame.sort_values("time", kind="stable")
-    if len(ordered) <= MOST_ROWS:
-        return ordered
-    return ordered.iloc[np.linspace(0, len(ordered) - 1, MOST_ROWS).astype(int)]
-
-
-def _by_camera(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(camera): thinned(rows) for camera, rows in frame.groupby("camera_id", observed=True)}
-
-
-def _values(frame: pd.DataFrame | None, column: str) -> Values | None:
-    """Values in the order of time, NaN where there is none; None without rows or without the column."""
-    if frame is None or column not in frame:
-        return None
+def _values(frame: pd.DataFrame, column: str) -> tuple[Values, Values]:
+    """Times and values of the rows that have a value."""
     values = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    some = np.isfinite(values)
+    return seconds_of(frame)[some], values[some]
 
 
 def _span(frame: pd.DataFrame, cameras: Sequence[str]) -> Span:
@@ -213,22 +194,23 @@ def _span(frame: pd.DataFrame, cameras: Sequence[str]) -> Span:
     return Span(times.min().to_pydatetime(), times.max().to_pydatetime(), len(times))
 
 
-def _judge(camera: str, column: str, old: Values | None, new: Values | None, alpha: float) -> ColumnDrift:
-    kind = kind_of(column) or "data"
-    before = old[np.isfinite(old)] if old is not None else np.empty(0)
-    after = new[np.isfinite(new)] if new is not None else np.empty(0)
+def _measure(camera: str, column: str, pair: Pair) -> tuple[ColumnDrift, tuple[Values, Windows] | None]:
+    """A column's score, with what chance does to it; without that where it is not judged by a distance."""
+    old, new = pair.reference, pair.current
+    times, before = _values(old, column) if old is not None and column in old else (np.empty(0), np.empty(0))
+    now, after = _values(new, column) if new is not None and column in new else (np.empty(0), np.empty(0))
 
     def result(
-        status: Status, drifted: bool, reason: str = "", at: tuple[float, float] | None = None
+        status: Status, drifted: bool, reason: str = "", at: tuple[float, float | None] = (0.0, None)
     ) -> ColumnDrift:
         return ColumnDrift(
             camera,
             column,
-            kind,
+            kind_of(column) or "data",
             status,
             drifted,
-            at[0] if at else None,
-            at[1] if at else None,
+            at[0] if status in ("tested", "rare") else None,
+            at[1],
             float(before.mean()) if len(before) else None,
             float(after.mean()) if len(after) else None,
             len(before),
@@ -236,29 +218,39 @@ def _judge(camera: str, column: str, old: Values | None, new: Values | None, alp
             reason,
         )
 
-    if old is None or new is None:
-        which = "reference" if old is None else "current span"
-        return result("insufficient", False, f"the {which} has no such camera or column")
+    def insufficient(reason: str) -> tuple[ColumnDrift, None]:
+        return result("insufficient", False, reason), None
+
+    if pair.problem:
+        return insufficient(pair.problem)
+    if old is None or new is None or column not in old or column not in new:
+        which = "reference" if old is None or column not in old else "current span"
+        return insufficient(f"the {which} has no such camera or column")
     if len(new) < FEWEST_ROWS:
-        return result("insufficient", False, f"{len(new)} rows now; at least {FEWEST_ROWS} are needed")
+        return insufficient(f"{pair.note}{len(new)} rows now; at least {FEWEST_ROWS} are needed")
     if not len(before):
-        return result("insufficient", False, "no value in the reference")
+        return insufficient("no value in the reference")
     if not len(after) and len(before) >= 0.5 * len(old):
-        return result("missing", True, "no value any more; the reference had one in most rows")
+        return result("missing", True, "no value any more; the reference had one in most rows"), None
     if len(after) < FEWEST_ROWS:
-        return result("insufficient", False, f"{len(after)} values now; at least {FEWEST_ROWS} are needed")
+        return insufficient(f"{len(after)} values now; at least {FEWEST_ROWS} are needed")
     if rare := _rare(before, after):
-        return result("rare", rare[0] > rare[1], "nearly constant; judged by the share of other values", rare)
-    windows = plan_windows(before, len(after))
+        reason = "nearly constant; judged by the share of other values"
+        return result("rare", rare[0] > rare[1], reason, rare), None
+    if not np.isfinite(times).all():
+        return insufficient("rows of the reference have no time; windows of time are cut from it")
+    windows = plan_windows(times, before, len(after), len(after) * spacing(now))
     if windows is None:
-        return result(
-            "insufficient",
-            False,
-            f"{len(before)} values in the reference are too few, or too much alike, to learn what chance does",
+        return insufficient(
+            f"{pair.note}{len(before)} values in the reference are too few, or too much alike, to learn what "
+            "chance does"
         )
-    value = score(before, after)
-    limit = threshold(null_scores(before, windows), windows, alpha)
-    return result("tested", value > limit, "", (value, limit))
+    return result("tested", False, at=(score(before, after), None)), (null_scores(before, windows), windows)
+
+
+def _judge(column: ColumnDrift, null: Values, windows: Windows, alpha: float) -> ColumnDrift:
+    limit = threshold(null, windows, alpha)
+    return replace(column, threshold=limit, drifted=(column.score or 0.0) > limit)
 
 
 def _rare(before: Values, after: Values) -> tuple[float, float] | None:
