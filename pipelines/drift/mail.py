@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import mailbox
+import re
 import smtplib
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
+from email.utils import getaddresses
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Delivery", "MailError", "MailboxFolder", "Notifier", "SmtpServer", "Spooled"]
+__all__ = ["Delivery", "MailError", "MailboxFolder", "Notifier", "RefusedError", "SmtpServer", "Spooled"]
 
 
 class MailError(OSError):
     """A mail that could not be delivered; says what server or folder, and why."""
+
+
+class RefusedError(MailError):
+    """The server did not take the mail for all: `refused` has the others' addresses, and its code for each.
+
+    Codes from 500 on are final: the same mail would be refused again.
+    """
+
+    def __init__(self, text: str, refused: Mapping[str, int]) -> None:
+        super().__init__(text)
+        self.refused = dict(refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +59,11 @@ class Notifier(ABC):
         """Deliver, or raise `MailError`; a mail without recipients is a `ValueError`."""
 
 
-def _recipients(mail: EmailMessage) -> str:
-    to = str(mail["To"] or "").strip()
-    if not to:
+def _recipients(mail: EmailMessage) -> list[str]:
+    addresses = [address for _, address in getaddresses([str(to) for to in mail.get_all("To", [])]) if address]
+    if not addresses:
         raise ValueError("the mail has no recipient; set mail_to")
-    return to
+    return addresses
 
 
 class SmtpServer(Notifier):
@@ -90,15 +105,22 @@ class SmtpServer(Notifier):
             )
 
     def deliver(self, mail: EmailMessage) -> Delivery:
-        _recipients(mail)
+        recipients = _recipients(mail)
         where = f"{self._host}:{self._port}"
         try:
             with self._connected() as server:
                 refused = server.send_message(mail)
+        except smtplib.SMTPRecipientsRefused as error:
+            # Nobody got it, and whoever stands after a 421 was not even asked.
+            refused = {address: error.recipients.get(address, (421, b"not asked")) for address in recipients}
+        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+            refused = dict.fromkeys(recipients, (error.smtp_code, error.smtp_error))
         except (OSError, smtplib.SMTPException) as error:
             raise MailError(f"the mail server {where} did not take the mail: {error}") from error
         if refused:
-            raise MailError(f"the mail server {where} refused the recipients {', '.join(refused)}")
+            told = "; ".join(f"{address}: {code} {_text(answer)}" for address, (code, answer) in refused.items())
+            codes = {address: code for address, (code, _) in refused.items()}
+            raise RefusedError(f"the mail server {where} did not take the mail for {told}", codes)
         return Delivery(where)
 
     def _connected(self) -> smtplib.SMTP:
@@ -119,6 +141,11 @@ class SmtpServer(Notifier):
             server.close()
             raise
         return server
+
+
+def _text(answer: bytes | str) -> str:
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    return " ".join(text.split())[:200]
 
 
 class MailboxFolder(Notifier):
@@ -143,7 +170,7 @@ class MailboxFolder(Notifier):
             return []
         box = mailbox.Maildir(self._folder, factory=None, create=False)
         found = []
-        for key in sorted(box.keys()):
+        for key in sorted(box.keys(), key=_age):
             with box.get_file(key) as stream:
                 found.append((key, BytesParser(policy=default).parse(stream)))  # type: ignore[arg-type]
         return found
@@ -153,29 +180,70 @@ class MailboxFolder(Notifier):
         mailbox.Maildir(self._folder, create=False).discard(key)
 
 
+def _age(key: str) -> tuple[int, ...]:
+    """What puts Maildir keys in order: seconds, microseconds and the process' own count, as numbers."""
+    return tuple(int(number) for number in re.findall(r"\d+", key)[:4])
+
+
 class Spooled(Notifier):
-    """A server with a folder behind it: what cannot be sent now waits there, and is sent after the next mail.
+    """A server with folders behind it: what cannot be sent now waits in one, and is sent after the next mail.
 
     At least once: a process killed between sending and removing sends the mail again, with the same Message-ID.
+    A mail that the server takes for some recipients waits for the others alone.
+
+    Parameters
+    ----------
+    server : Notifier
+    spool : MailboxFolder
+        What waits. Nothing else may lie there: all of it is sent.
+    refused : MailboxFolder
+        What the server refuses for good; it is not sent again.
     """
 
-    def __init__(self, server: Notifier, spool: MailboxFolder) -> None:
-        self._server, self._spool = server, spool
+    def __init__(self, server: Notifier, spool: MailboxFolder, refused: MailboxFolder) -> None:
+        self._server, self._spool, self._refused = server, spool, refused
 
     def deliver(self, mail: EmailMessage) -> Delivery:
         _recipients(mail)
         try:
-            delivered = self._server.deliver(mail)
+            where, problem = self._server.deliver(mail).where, ""
+        except RefusedError as error:
+            where, problem = self._keep(mail, error)
         except MailError as error:
             kept = self._spool.deliver(mail)
             return Delivery(kept.where, f"{error}; the mail waits in {kept.where} and goes out with the next one")
-        return Delivery(delivered.where, self._send_waiting())
+        return Delivery(where, "; ".join(filter(None, (problem, *self._send_waiting()))))
 
-    def _send_waiting(self) -> str:
+    def _keep(self, mail: EmailMessage, error: RefusedError) -> tuple[str, str]:
+        """Put the mail aside for those who did not get it; where it lies now, and what to tell of it."""
+        where, told = "", [str(error)]
+        final = [address for address, code in error.refused.items() if code >= 500]
+        if final:
+            where = self._refused.deliver(_to(mail, final)).where
+            told.append(f"it lies in {where} and is not sent again")
+        if later := [address for address in error.refused if address not in final]:
+            where = self._spool.deliver(_to(mail, later)).where
+            told.append(f"for {', '.join(later)} it waits in {where} and goes out with the next one")
+        return where, "; ".join(told)
+
+    def _send_waiting(self) -> Iterable[str]:
+        """Send what waits, oldest first; gives what there is to tell."""
         for key, waiting in self._spool.mails():
             try:
                 self._server.deliver(waiting)
+            except RefusedError as error:
+                if set(error.refused) == set(_recipients(waiting)) and max(error.refused.values()) < 500:
+                    yield f"an earlier mail still waits: {error}"
+                    continue
+                yield f"an earlier mail: {self._keep(waiting, error)[1]}"
             except MailError as error:
-                return f"an earlier mail still waits: {error}"
+                yield f"an earlier mail still waits: {error}"
+                return
             self._spool.remove(key)
-        return ""
+
+
+def _to(mail: EmailMessage, recipients: Iterable[str]) -> EmailMessage:
+    """The same mail to these alone."""
+    other = copy.deepcopy(mail)
+    other.replace_header("To", ", ".join(recipients))
+    return other

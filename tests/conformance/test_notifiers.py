@@ -20,16 +20,27 @@ from pipelines.drift.mail import MailboxFolder, MailError, Notifier, SmtpServer,
 
 
 class Inbox:
-    """Handler of a real SMTP server: keeps what it takes, or refuses."""
+    """Handler of a real SMTP server: keeps what it takes and for whom, or refuses."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
         self.refuse = ""
+        self.refuse_for: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if address in self.refuse_for:
+            return self.refuse_for[address]
+        envelope.rcpt_tos.append(address)
+        return "250 known"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.refuse:
             return self.refuse
         self.mails.append(message_from_bytes(envelope.content, policy=default))  # type: ignore[arg-type]
+        self.recipients.append(envelope.rcpt_tos)
         return "250 taken"
 
 
@@ -76,7 +87,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path, server: tuple[Inbox,
     notifiers: dict[str, Subject] = {
         "smtp": Subject(smtp, lambda: inbox.mails),
         "folder": Subject(folder, lambda: [found for _, found in folder.mails()]),
-        "spooled": Subject(Spooled(smtp, folder), lambda: inbox.mails),
+        "spooled": Subject(Spooled(smtp, folder, MailboxFolder(tmp_path / "refused")), lambda: inbox.mails),
     }
     return notifiers[request.param]
 
@@ -99,9 +110,9 @@ def test_a_mail_arrives_as_it_was_written(subject: Subject) -> None:
 
 
 def test_every_mail_arrives_once_and_in_order(subject: Subject) -> None:
-    for number in range(3):
+    for number in range(12):
         subject.notifier.deliver(mail(f"number {number}"))
-    assert sorted(str(got["Subject"]) for got in subject.arrived()) == ["number 0", "number 1", "number 2"]
+    assert [str(got["Subject"]) for got in subject.arrived()] == [f"number {number}" for number in range(12)]
 
 
 def test_a_mail_to_nobody_is_refused(subject: Subject) -> None:
@@ -169,11 +180,72 @@ def test_what_could_not_be_sent_goes_out_with_the_next_one(
     tmp_path: Path, server: tuple[Inbox, Controller]
 ) -> None:
     inbox, controller = server
-    spool = MailboxFolder(tmp_path / "box")
-    down = Spooled(SmtpServer(f"smtp://127.0.0.1:{free_port()}"), spool)
+    spool, refused = MailboxFolder(tmp_path / "spool"), MailboxFolder(tmp_path / "refused")
+    down = Spooled(SmtpServer(f"smtp://127.0.0.1:{free_port()}"), spool, refused)
     delivery = down.deliver(mail("first"))
     assert "did not take the mail" in delivery.problem
     assert Path(delivery.where).is_file()
-    assert Spooled(SmtpServer(f"smtp://127.0.0.1:{controller.port}"), spool).deliver(mail("second")).problem == ""
+    up = Spooled(SmtpServer(f"smtp://127.0.0.1:{controller.port}"), spool, refused)
+    assert up.deliver(mail("second")).problem == ""
     assert [str(got["Subject"]) for got in inbox.mails] == ["second", "first"]
     assert spool.mails() == []
+
+
+def test_mails_of_one_second_are_in_order(tmp_path: Path) -> None:
+    """Microseconds in a Maildir key have no leading zeros: as text, M99 comes after M100000."""
+    for number, stamp in enumerate(("M99P7Q1", "M1000P7Q2", "M1000P7Q10", "M100000P7Q11")):
+        folder = MailboxFolder(tmp_path / "box")
+        delivered = Path(folder.deliver(mail(f"number {number}")).where)
+        delivered.rename(delivered.with_name(f"1700000000.{stamp}.host"))
+    got = [str(found["Subject"]) for _, found in MailboxFolder(tmp_path / "box").mails()]
+    assert got == ["number 0", "number 1", "number 2", "number 3"]
+
+
+@pytest.fixture
+def spooled(tmp_path: Path, server: tuple[Inbox, Controller]) -> Spooled:
+    smtp = SmtpServer(f"smtp://127.0.0.1:{server[1].port}")
+    return Spooled(smtp, MailboxFolder(tmp_path / "spool"), MailboxFolder(tmp_path / "refused"))
+
+
+def test_a_recipient_unknown_for_good_keeps_the_mail_from_nobody_and_is_asked_once(
+    tmp_path: Path, spooled: Spooled, server: tuple[Inbox, Controller]
+) -> None:
+    inbox, _ = server
+    inbox.refuse_for = {"bob@example.org": "550 no such user"}
+    problem = spooled.deliver(mail("first")).problem
+    assert "bob@example.org: 550 no such user" in problem
+    assert "is not sent again" in problem
+    inbox.refuse_for = {}
+    assert spooled.deliver(mail("second")).problem == ""
+    assert inbox.recipients == [["ann@example.org"], ["ann@example.org", "bob@example.org"]]
+    ((_, kept),) = MailboxFolder(tmp_path / "refused").mails()
+    assert (kept["Subject"], kept["To"]) == ("first", "bob@example.org")
+
+
+def test_a_recipient_refused_for_now_gets_the_mail_later_and_the_other_one_not_again(
+    tmp_path: Path, spooled: Spooled, server: tuple[Inbox, Controller]
+) -> None:
+    inbox, _ = server
+    inbox.refuse_for = {"bob@example.org": "450 try again later"}
+    assert "waits in" in spooled.deliver(mail("first")).problem
+    assert "waits in" in spooled.deliver(mail("second")).problem
+    inbox.refuse_for = {}
+    assert spooled.deliver(mail("third")).problem == ""
+    sent = [(str(got["Subject"]), to) for got, to in zip(inbox.mails, inbox.recipients, strict=True)]
+    ann, bob = ["ann@example.org"], ["bob@example.org"]
+    assert sent == [("first", ann), ("second", ann), ("third", ann + bob), ("first", bob), ("second", bob)]
+    assert MailboxFolder(tmp_path / "spool").mails() == []
+
+
+def test_a_mail_refused_for_good_does_not_stand_in_the_way_of_others(
+    tmp_path: Path, spooled: Spooled, server: tuple[Inbox, Controller]
+) -> None:
+    inbox, _ = server
+    MailboxFolder(tmp_path / "spool").deliver(mail("waiting"))
+    inbox.refuse = "552 message too large"
+    assert "552 message too large" in spooled.deliver(mail("large")).problem
+    assert {str(kept["Subject"]) for _, kept in MailboxFolder(tmp_path / "refused").mails()} == {
+        "large",
+        "waiting",
+    }
+    assert MailboxFolder(tmp_path / "spool").mails() == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Envelope
 from pydantic import ValidationError
 
 from camera_counting.prediction_log import Prediction, PredictionLog
@@ -47,6 +51,28 @@ def predictions(
                 )
             )
     return found
+
+
+class Inbox:
+    """Handler of a real SMTP server: keeps what it takes."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:  # noqa: N802
+        self.mails.append(envelope.original_content or b"")
+        return "250 taken"
+
+
+@pytest.fixture
+def unused_smtp() -> Iterator[Controller]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(Inbox(), hostname="127.0.0.1", port=port)
+    controller.start()
+    yield controller
+    controller.stop()
 
 
 @pytest.fixture
@@ -121,7 +147,7 @@ def test_the_reference_can_be_a_profile_of_the_training_pictures(log: str, tmp_p
     profile = pd.DataFrame(
         {
             "camera_id": "gate",
-            "time": pd.date_range("2026-10-01", periods=rows, freq="min", tz="UTC"),
+            "time": pd.date_range("2026-10-01", periods=rows, freq="30s", tz="UTC"),
             "brightness": rng.normal(120, 10, rows),
             "contrast": rng.normal(50, 5, rows),
             "sharpness": rng.normal(200, 20, rows),
@@ -133,9 +159,11 @@ def test_the_reference_can_be_a_profile_of_the_training_pictures(log: str, tmp_p
     result = run(
         settings(log, tmp_path, reference=tmp_path / "profile.parquet", reference_from=None, reference_to=None)
     )
-    assert {c.column for c in result.report.drifted} == {"brightness", "total", "count_person"}
-    unjudged = {c.camera: c.reason for c in result.report.columns if c.status == "insufficient"}
-    assert unjudged["yard"] == "the reference has no such camera or column"
+    assert {c.column for c in result.report.drifted} == {"brightness"}
+    unjudged = {(c.camera, c.column): c.reason for c in result.report.columns if c.status == "insufficient"}
+    assert unjudged["yard", "brightness"] == "the reference has no such camera or column"
+    for column in ("total", "count_person"):
+        assert unjudged["gate", column].startswith("the reference holds labels, not what a model counted")
 
 
 def test_an_empty_log_is_too_little_data_not_a_quiet_day(tmp_path: Path, tracking: str) -> None:
@@ -179,8 +207,68 @@ def test_a_mail_server_that_is_down_loses_no_mail(log: str, tmp_path: Path, trac
     )
     assert result.delivery is not None
     assert "did not take the mail" in result.delivery.problem
-    assert len(MailboxFolder(tmp_path / "mailbox").mails()) == 1
+    assert len(MailboxFolder(tmp_path / "mailbox.spool").mails()) == 1
     assert "did not take the mail" in mlflow.get_run(result.run_id).data.tags["drift.mail"]
+
+
+def test_a_mail_server_that_is_new_gets_no_mail_of_the_archive(
+    log: str, tmp_path: Path, tracking: str, unused_smtp: Controller
+) -> None:
+    quiet = {"current_from": "2026-11-21", "current_to": "2026-11-22"}
+    run(settings(log, tmp_path, **quiet))
+    result = run(settings(log, tmp_path, **quiet, smtp=f"smtp://127.0.0.1:{unused_smtp.port}"))
+    assert result.delivery is not None
+    assert result.delivery.problem == ""
+    assert len(unused_smtp.handler.mails) == 1
+    assert len(MailboxFolder(tmp_path / "mailbox").mails()) == 1
+
+
+def test_another_version_s_counts_are_no_drift(tmp_path: Path, tracking: str) -> None:
+    """Version 2 finds twice as many people; the street is what it was."""
+
+    def counted(start: datetime, rows: int, version: str, factor: int, light: float = 120) -> list[Prediction]:
+        rng = np.random.default_rng(rows + factor)
+        return [
+            Prediction.now(
+                time=start + timedelta(seconds=10 * number),
+                camera_id="gate",
+                model_name="camera-counter",
+                model_version=version,
+                model_digest=version * 64,
+                counts={"person": factor * int(rng.poisson(4))},
+                confidence_mean=float(rng.normal(0.4 * factor, 0.05)),
+                brightness=float(rng.normal(light, 10)),
+            )
+            for number in range(rows)
+        ]
+
+    uri = str(tmp_path / "predictions")
+    writer = PredictionLog(uri)
+    writer.append(counted(START, 600, "1", 1))
+    writer.append(counted(NOON, 200, "1", 1))
+    writer.append(counted(NOON + timedelta(hours=1), 200, "2", 2))
+    writer.append(counted(NOON + timedelta(days=2), 200, "2", 2, light=40))
+    writer.close()
+    promoted = run(settings(uri, tmp_path))
+    assert promoted.report.verdict == "no drift"
+    assert not promoted.decision.retrain
+    status = {c.column: (c.status, c.current_rows, c.reason) for c in promoted.report.columns}
+    assert status["brightness"][:2] == ("tested", 400), "pictures do not depend on who counts"
+    assert "the reference was counted by camera-counter version 1" in status["total"][2]
+    assert "the newest rows by camera-counter version 2" in status["confidence_mean"][2]
+
+    later = run(
+        settings(
+            uri,
+            tmp_path,
+            reference_from=NOON.isoformat(),
+            reference_to=(NOON + timedelta(days=1)).isoformat(),
+            current_from="2026-11-22",
+            current_to="2026-11-23",
+        )
+    )
+    assert {c.column for c in later.report.drifted} == {"brightness"}
+    assert {c.column: c.reference_rows for c in later.report.judged}["total"] == 200, "version 2 alone"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def predictions(errors: list[float]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_labels_against_the_evaluation(errors: list[float], expected: float | None, degraded: bool) -> None:
     counted, true = predictions(errors)
     found = measure(counted, true, expected=expected, margin=0.2)
-    assert found is not None
+    assert (found.labels, found.matched) == (len(errors), len(errors))
     assert found.mae == pytest.approx(np.abs(errors).mean())
     assert found.bias == pytest.approx(np.mean(errors))
     assert found.degraded is degraded
@@ -123,18 +124,53 @@ def test_labels_against_the_evaluation(errors: list[float], expected: float | No
     assert decision.retrain is degraded
 
 
-def test_too_few_labels_say_nothing() -> None:
+@pytest.mark.parametrize(("labels", "matched"), [(29, 29), (50, 0)])
+def test_too_few_labels_say_so(labels: int, matched: int) -> None:
+    """Also labels of another log: none of their ids is known."""
     counted, true = predictions([9.0] * 50)
-    assert measure(counted, true.head(29), expected=0.1, margin=0) is None
+    true = true.head(labels).assign(id=lambda rows: rows["id"] if matched else "other-" + rows["id"])
+    found = measure(counted, true, expected=0.1, margin=0)
+    assert (found.mae, found.degraded) == (None, False)
+    assert found.reason == (
+        f"{matched} of {labels} labels match a prediction of the model and span that is judged; "
+        "at least 30 are needed"
+    )
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_labels_of_one_class_are_held_against_counts_of_that_class() -> None:
+    """Only people were labelled; the cars that the model counts as well are no error."""
+    ids = [str(number) for number in range(40)]
+    counted = pd.DataFrame({"id": ids, "total": 9, "count_person": 2, "count_car": 7})
+    found = measure(counted, pd.DataFrame({"id": ids, "count_person": 2}), expected=0.5, margin=0.2)
+    assert (found.mae, found.degraded) == (0.0, False)
+    both = pd.DataFrame({"id": ids, "count_person": 2, "count_car": 5})
+    assert measure(counted, both, expected=0.5, margin=0.2).bias == 2.0
+    with pytest.raises(ValueError, match="count_dog, which the model does not count; it has count_person, c"):
+        measure(counted, pd.DataFrame({"id": ids, "count_dog": 2}), expected=0.5, margin=0.2)
 
 
 def test_labels_are_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("id,count_person,count_car\n007,1,2\n8,0,0\n")
-    assert read_labels(path).to_dict("records") == [{"id": "007", "total": 3}, {"id": "8", "total": 0}]
+    assert read_labels(path).to_dict("records") == [
+        {"id": "007", "count_person": 1, "count_car": 2},
+        {"id": "8", "count_person": 0, "count_car": 0},
+    ]
     path.write_text("id,total\n1,2\n1,3\n")
     with pytest.raises(ValueError, match="labels the prediction 1 twice"):
         read_labels(path)
     path.write_text("name,total\n1,2\n")
     with pytest.raises(ValueError, match="expected id and total"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "came"), [("", "nothing"), ("many", "'many'"), ("-1", "-1"), ("inf", "inf"), ("nan", "nothing")]
+)
+def test_a_cell_that_is_no_count_is_named(tmp_path: Path, cell: str, came: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,total\na,2\nb,{cell}\n")
+    with pytest.raises(ValueError, match=r"row 2 \(id b\): expected a count of 0 or more in total, got") as caught:
+        read_labels(path)
+    assert came in str(caught.value)
