@@ -20,7 +20,17 @@ __all__ = ["ServingError", "ask", "serving"]
 
 
 class ServingError(RuntimeError):
-    """The server did not start, or did not answer; carries the end of its log or its answer."""
+    """The server did not start, or did not answer; carries the end of its log or its answer.
+
+    Attributes
+    ----------
+    status : int or None
+        Of its answer, where there was one.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @contextmanager
@@ -81,7 +91,8 @@ def ask(url: str, columns: list[str], rows: list[list[Any]], params: dict[str, A
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             return list(json.load(answer)["predictions"])
     except urllib.error.HTTPError as error:
-        raise ServingError(f"HTTP {error.code}: {error.read().decode(errors='replace')[-500:]}") from error
+        text = f"HTTP {error.code}: {error.read().decode(errors='replace')[-500:]}"
+        raise ServingError(text, error.code) from error
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path, patience: float) -> None:
