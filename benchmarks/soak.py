@@ -49,9 +49,11 @@ def main() -> None:
         camera.step(
             Detections.of(boxes, np.full(len(boxes), 0.8), np.zeros(len(boxes)), ["person"]), frame / _FPS, frame
         )
-        if frame % max(1, frames // 10) == 0:
+        # At the end of every tenth, so that the last one is the end.
+        if (frame + 1) % max(1, frames // 10) == 0:
             memory.append(process.memory_info().rss / 2**20)
-            print(f"frame {frame:>9}: {memory[-1]:.0f} MiB, {camera.result().lines['gate'].to_dict()}", flush=True)
+            counts = camera.result().lines["gate"].to_dict()
+            print(f"frame {frame + 1:>9}: {memory[-1]:.0f} MiB, {counts}", flush=True)
     camera.finish()
     counted = camera.result().lines["gate"].into
     if not counted or memory[-1] > 1.1 * memory[min(1, len(memory) - 1)]:
