@@ -1,4 +1,4 @@
-"""Run the whole demo with every process below it cut off from anything but this machine."""
+"""Run the whole demo with Python's own sockets, in every process below it, cut off from all but this machine."""
 
 from __future__ import annotations
 

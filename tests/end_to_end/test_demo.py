@@ -1,4 +1,4 @@
-"""The demo, the whole of it, with every process below it cut off from anything but this machine."""
+"""The demo, the whole of it, with Python's sockets in every process below it closed to all but this machine."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_every_step_is_right(demo: Demo) -> None:
         assert step in demo.output
 
 
-def test_nothing_was_sent_anywhere(demo: Demo) -> None:
-    """Also attempts that a library made and swallowed would stand in the log."""
+def test_no_python_code_reached_for_the_network(demo: Demo) -> None:
+    """Also attempts that a library made and swallowed would stand in the log; native code is not seen by it."""
     assert demo.exit_code == 0
     assert not demo.network_log.exists(), demo.network_log.read_text()[:3000]
 

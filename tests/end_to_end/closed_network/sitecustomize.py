@@ -1,7 +1,9 @@
-"""Put on PYTHONPATH, this closes every Python process below to all but this machine, and writes down who tried.
+"""Put on PYTHONPATH, this closes the sockets of every Python process below to all but this machine.
 
-An audit hook sees each look-up and connection before it happens, in every library and thread; a library that
-swallows the error is still found in the file that CLOSED_NETWORK_LOG names.
+An audit hook sees each look-up and connection before it happens, in every library and thread that goes through
+Python's `socket`, and writes it down in the file that CLOSED_NETWORK_LOG names: a library that swallows the error
+is still found. It sees neither native code (uv, pyarrow, FFmpeg) nor what is sent by `sendmsg` without a
+connection: for those, see the test that counts in a namespace without any network.
 """
 
 import os
