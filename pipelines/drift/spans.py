@@ -59,7 +59,7 @@ class Spans:
     def __init__(self, reference: pd.DataFrame, current: pd.DataFrame) -> None:
         self._old, self._new = _by_camera(reference), _by_camera(current)
         self._model = _newest(current)
-        self._of_labels = self._model is not None and _MODEL[0] not in reference
+        self._of_labels = self._model is not None and not set(_MODEL) <= set(reference.columns)
         self._pairs: dict[tuple[str, bool], Pair] = {}
 
     def pair(self, camera: str, column: str) -> Pair:
