@@ -119,7 +119,7 @@ def _performance(settings: DriftSettings, current: pd.DataFrame) -> Performance 
     labels = read_labels(settings.labels)
     expected = settings.expected_mae
     if expected is None:
-        expected = evaluated_mae(settings.name, [column for column in labels if column != "id"])
+        expected = evaluated_mae(settings.name, [str(column) for column in labels if column != "id"])
     return measure(of_newest_model(current), labels, expected=expected, margin=settings.mae_margin)
 
 

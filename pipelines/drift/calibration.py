@@ -145,7 +145,7 @@ def null_scores(reference: Values, windows: Windows, seed: int = 0) -> Values:
     sizes = np.bincount(windows.of_row + 1, minlength=windows.count + 1)
     _, *blocks = np.split(reference[order], np.cumsum(sizes)[:-1])
     rows = sizes[1:, None].astype(np.float64)
-    below = np.stack([np.searchsorted(np.sort(block), grid[:-1], side="right") for block in blocks])
+    below = np.stack([np.searchsorted(np.sort(block), grid[:-1], side="right") for block in blocks]).astype(float)
     drawn_below, drawn_rows = below, rows
     if windows.drawn > 1:
         ranks = np.argsort(rng.random((_DRAWS, windows.count)), axis=1)

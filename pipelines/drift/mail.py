@@ -114,7 +114,9 @@ class SmtpServer(Notifier):
             # Nobody got it, and whoever stands after a 421 was not even asked.
             refused = {address: error.recipients.get(address, (421, b"not asked")) for address in recipients}
         except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
-            refused = dict.fromkeys(recipients, (error.smtp_code, error.smtp_error))
+            said = error.smtp_error
+            answer = (error.smtp_code, said if isinstance(said, bytes) else said.encode())
+            refused = dict.fromkeys(recipients, answer)
         except (OSError, smtplib.SMTPException) as error:
             raise MailError(f"the mail server {where} did not take the mail: {error}") from error
         if refused:

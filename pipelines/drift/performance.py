@@ -100,7 +100,7 @@ def measure(
     ValueError
         Where a class is labelled that no prediction counts.
     """
-    columns = [name for name in labels if name != "id"]
+    columns = [str(name) for name in labels if name != "id"]
     if not predictions.empty and (absent := [name for name in columns if name not in predictions]):
         known = ", ".join(str(name) for name in predictions if str(name).startswith("count_"))
         raise ValueError(f"the labels have {', '.join(absent)}, which the model does not count; it has {known}")

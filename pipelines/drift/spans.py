@@ -122,7 +122,7 @@ def seconds_of(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Times as seconds since 1970; NaN where a row has none."""
     times = pd.to_datetime(frame["time"], utc=True)
     seconds = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return seconds.to_numpy(np.float64)
+    return np.asarray(seconds, dtype=np.float64)
 
 
 def spacing(times: npt.NDArray[np.float64]) -> float:

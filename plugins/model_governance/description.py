@@ -91,7 +91,7 @@ def _write(
 def _headline(verdict: Verdict) -> str:
     total, failed = len(verdict.rows), len(verdict.failures)
     if verdict.passed:
-        return f"**Passed all {total} gates.** Waits for a reviewer's yes."
+        return f"**Passed all {total} gates.** What reviewers said stands in this version's tags."
     return f"**Failed {failed} of {total} gates.** Cannot be promoted."
 
 
