@@ -25,7 +25,7 @@ def test_it_waits_for_a_server_that_comes_up_late() -> None:
     thread = threading.Thread(target=serve)
     thread.start()
     assert wait_for(f"http://127.0.0.1:{port}/health", 20)
-    assert opened and opened[0] <= time.monotonic()
+    assert opened
     thread.join()
 
 
