@@ -177,7 +177,7 @@ def test_the_packages_version_is_the_distributions(root: Path) -> None:
     [
         ({"confidence": 1.2}, ArtifactError, "from 0 to 1"),
         ({"iou": 0}, ArtifactError, "from 0 to 1"),
-        ({"classes": ["one"]}, DetectorError, "2 classes in its output, but 1 names"),
+        ({"classes": ["one"]}, DetectorError, "2 classes in its output, but 1 name was given"),
         ({"head": "yolox"}, DetectorError, "does not fit the head"),
         ({"confidense": 0.6}, TypeError, "unexpected keyword argument 'confidense'"),
         ({"code_paths": ["x.py"]}, TypeError, "unexpected keyword argument 'code_paths'"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
+
+# OpenVINO tells its makers of every import, unless the package that does so is absent. For OpenVINO, it is.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

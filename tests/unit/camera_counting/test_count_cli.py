@@ -23,6 +23,7 @@ from camera_counting.detections import Detections
 from camera_counting.detectors import Detector, installed_runtimes
 from camera_counting.model import CountingModel
 from camera_counting.video import ClipWriter
+from tests.toy_detector import build
 
 SCHEMA = json.loads((Path(camera_counting.__file__).parent / "schemas" / "count.schema.json").read_text())
 SCENE = """
@@ -259,6 +260,26 @@ def test_warnings_are_told_also_where_nothing_else_is(call, clip):
     assert done.stdout == ""
     assert done.stderr.startswith("warning: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_library_that_counting_loads_reports_anything(tmp_path: Path, root: Path):
+    model = build(tmp_path / "toy.onnx")
+    code = (
+        "import sys, camera_counting.cli; from camera_counting.detectors import open_detector; "
+        "[open_detector(sys.argv[1], runtime=name) for name in ('openvino', 'onnxruntime')]"
+    )
+    log, home = tmp_path / "network.log", tmp_path / "home"
+    home.mkdir()
+    silenced_by = ("CI", "PYTEST_CURRENT_TEST", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+    environment = {name: value for name, value in os.environ.items() if name not in silenced_by}
+    environment |= {
+        "PYTHONPATH": str(root / "tests" / "end_to_end" / "closed_network"),
+        "CLOSED_NETWORK_LOG": str(log),
+        "HOME": str(home),
+    }
+    subprocess.run([sys.executable, "-c", code, str(model)], env=environment, check=True, timeout=120)
+    assert not log.exists(), log.read_text()
+    assert not (home / "intel").exists(), "OpenVINO's reporting leaves an identity there"
 
 
 def test_no_telemetry_is_sent_unless_the_user_says_so():
