@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tiny_dataset import make_tiny_dataset
 
-from camera_counting.prediction_log import PredictionLog, read_predictions
-from camera_counting.prediction_record import Prediction
+from camera_counting.prediction_log import Prediction, PredictionLog, read_predictions
 from pipelines.datasets.profile import reference_profile
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from camera_counting.prediction_log import PredictionLog, read_predictions
-from camera_counting.prediction_record import Prediction
+from camera_counting.prediction_log import Prediction, PredictionLog, read_predictions
 from pipelines.demo import story as told
 from pipelines.demo.cameras import WINDOWS, Shot
 from pipelines.demo.server import ServingError

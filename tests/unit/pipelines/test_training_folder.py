@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.main import _plan
+from pipelines.main import plan_of
 from pipelines.train import TrainSettings
 from pipelines.trainers import TRAINERS, Epoch, TrainingError, TrainingPlan, make_trainer, weights_digest
 from pipelines.trainers.training_folder import TrainingFolder, write_whole
@@ -103,10 +103,10 @@ def test_each_training_has_its_own_folder_and_resume_finds_the_unfinished(tmp_pa
 def test_other_weights_of_the_same_name_are_another_training(tmp_path: Path) -> None:
     """A plan is also what a finished training is taken up again by."""
     settings = TrainSettings(data=tmp_path, weights=tmp_path / "last.pt")
-    plans = [_plan(settings, "digest")]
+    plans = [plan_of(settings, "digest")]
     for text in ("one", "another"):
         (tmp_path / "last.pt").write_text(text)
-        plans += [_plan(settings, "digest"), _plan(settings, "digest")]
+        plans += [plan_of(settings, "digest"), plan_of(settings, "digest")]
     assert plans[1] == plans[2]
     assert len(set(plans)) == 3
     assert weights_digest(tmp_path / "last.pt") == hashlib.sha256(b"another").hexdigest()
