@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peers import COUNTERS, Line, Result
+from benchmarks.real import REAL, real_file
 from benchmarks.record import keep, table
 
 LINE: Line = ((150, 215), (640, 215))
@@ -57,13 +58,13 @@ def _apart(counter: Callable[..., Result], *arguments: object) -> Result:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, default=Path("../shared/real"))
+    parser.add_argument("--real", type=Path, default=REAL)
     parser.add_argument("--weights", type=Path, help="PyTorch weights; by default YOLO11n, untrained")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
 
-    clip = (arguments.real / "road-traffic.mp4").resolve()
-    openvino = (arguments.real / "yolo11n_int8_openvino_model").resolve()
+    clip = real_file(arguments.real, "road-traffic.mp4")
+    openvino = real_file(arguments.real, "yolo11n_int8_openvino_model")
     with tempfile.TemporaryDirectory() as scratch:
         weights = arguments.weights
         if weights is None:

@@ -11,13 +11,13 @@ recall is low, the generator is a cartoon.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.real import REAL
 from benchmarks.record import keep, table
 from camera_counting.detectors import open_detector
 from pipelines.datasets.generator import PRESETS
@@ -80,8 +80,7 @@ def measure(detector_path: Path, cameras: int, density: str, size: tuple[int, in
 
 def main() -> None:
     """Measure, print, keep."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "real"
-    default = Path(os.environ.get("CAMERA_COUNTING_REAL", beside)) / "yolo11n_int8_openvino_model"
+    default = REAL / "yolo11n_int8_openvino_model"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--detector", type=Path, default=default, help="a detector trained on COCO")
     parser.add_argument("--cameras", type=int, default=12)

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.real import REAL, real_file
 from benchmarks.record import keep, table
 
 CLIENTS = 4
@@ -118,7 +119,7 @@ def measure(name: str, model: Path, body: bytes, seconds: float) -> Served:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--real", type=Path, default=Path("../shared/real"), help="folder with the OpenVINO model")
+    parser.add_argument("--real", type=Path, default=REAL, help="folder with the OpenVINO model")
     parser.add_argument("--weights", type=Path, help="PyTorch weights; by default YOLO11n, untrained")
     parser.add_argument("--seconds", type=float, default=10)
     arguments = parser.parse_args()
@@ -128,7 +129,7 @@ def main() -> None:
 
     import camera_counting
 
-    openvino = arguments.real / "yolo11n_int8_openvino_model"
+    openvino = real_file(arguments.real, "yolo11n_int8_openvino_model")
     picture = Path(ultralytics.__file__).parent / "assets" / "bus.jpg"
     body = json.dumps(
         {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(picture.read_bytes()).decode()]]}}
