@@ -6,6 +6,7 @@ and warmed before the clock starts, for all of them alike, so that what is compa
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,10 +34,18 @@ def _size(clip: Path) -> tuple[int, int]:
     return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
 
+def _quiet() -> None:
+    """Ultralytics tells of its settings and of every frame without a track."""
+    from ultralytics.utils import LOGGER
+
+    LOGGER.setLevel(logging.ERROR)
+
+
 def object_counter(weights: Path, clip: Path, line: Line, classes: list[int]) -> Result:
     """Ultralytics ObjectCounter with its defaults (https://docs.ultralytics.com/guides/object-counting)."""
     from ultralytics import solutions
 
+    _quiet()
     counter = solutions.ObjectCounter(
         model=str(weights), region=list(line), classes=classes, show=False, verbose=False, imgsz=640
     )
@@ -56,6 +65,7 @@ def _line_zone(weights: Path, clip: Path, line: Line, classes: list[int], tracke
     import trackers
     from ultralytics import YOLO
 
+    _quiet()
     model = YOLO(str(weights), task="detect")
     width, height = _size(clip)
     model.predict(np.zeros((height, width, 3), np.uint8), imgsz=640, verbose=False)
