@@ -23,7 +23,8 @@ from camera_counting.errors import DetectorError
 
 __all__ = ["OpenVinoRuntime"]
 
-_REQUESTS = 2
+_STREAMS = 2
+_REQUESTS = 3
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 _TYPES = {"float32": ov.Type.f32, "float16": ov.Type.f16, "uint8": ov.Type.u8}
 
@@ -31,10 +32,11 @@ _TYPES = {"float32": ov.Type.f32, "float16": ov.Type.f16, "uint8": ov.Type.u8}
 class OpenVinoRuntime(Runtime):
     """A detector on OpenVINO's CPU plugin.
 
-    Compiled for latency: one inference uses all cores. Callers share a small pool of workers, each with an infer
-    request, and take turns picture by picture; nobody keeps a request for longer than its inference takes, so a
-    caller may ask within the answers to another call. A call with several pictures prepares the next one while the
-    last one runs.
+    Compiled for throughput: two inferences at a time, each on half of the cores. On two cores a clip is counted a
+    third faster so than with one after the other on both, and a lone picture waits 1.6 times as long. Callers share
+    a small pool of workers, each with an infer request, and take turns picture by picture; nobody keeps a request
+    for longer than its inference takes, so a caller may ask within the answers to another call. A call with several
+    pictures prepares the next one while two others run.
     """
 
     name = "openvino"
@@ -63,7 +65,7 @@ class OpenVinoRuntime(Runtime):
             compiled = _compiled(path, spec, threads)
         except RuntimeError as error:
             raise DetectorError(f"OpenVINO cannot prepare {path.name}: {_reason(error)}") from error
-        # two: while one runs, the next picture is prepared; more would only take memory
+        # while two run, the next picture is prepared; more would only take memory
         self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         for _ in range(_REQUESTS):
             self._idle.put(_Slot(compiled, spec))
@@ -137,7 +139,7 @@ def _compiled(path: Path, spec: InputSpec, threads: int) -> ov.CompiledModel:
         steps.build(),
         "CPU",
         {
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": str(min(_STREAMS, threads)),
             "INFERENCE_NUM_THREADS": threads,
             # bf16, the default where a CPU has it, counts differently from machine to machine
             "INFERENCE_PRECISION_HINT": "f32",

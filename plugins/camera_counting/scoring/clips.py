@@ -12,7 +12,6 @@ import numpy as np
 
 from camera_counting.errors import PictureError, RequestError, SceneError, SourceError
 from camera_counting.picture_features import picture_features
-from camera_counting.video import VideoFile
 
 if TYPE_CHECKING:
     from camera_counting.counting import FrameCount, VideoCount
@@ -48,6 +47,8 @@ def count_clip(
     if content.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")) and content[8:12] != b"AVI ":
         # a decoder of clips would take it for a clip of one frame, in which nothing ever moves
         raise RequestError("video: that is a picture; send it as 'image'")
+    from camera_counting.video import VideoFile  # a server that is asked for pictures alone needs no FFmpeg
+
     watch = ClipWatch(_number("CAMERA_COUNTING_MAX_CLIP_SECONDS", 60), deadline, with_features)
     # a decoder wants a file; it is gone before the answer is given
     with tempfile.TemporaryDirectory(prefix="camera-counting-") as folder:
