@@ -62,7 +62,7 @@ def _ask(port: int, body: bytes) -> bytes:
 
 
 def _resident_mib(pid: int) -> tuple[float, float]:
-    """Proportional set size of a process with all its children, and of the children alone: shared pages count once.
+    """Proportional set size, in which shared pages count once: a process with all its children, and they alone.
 
     The process itself is MLflow's launcher, the same for every model; the children are what serves.
     """
