@@ -35,7 +35,7 @@ class OpenVinoRuntime(Runtime):
     Compiled for throughput: two inferences at a time, each on half of the cores. On two cores a clip is counted a
     third faster so than with one after the other on both, and a lone picture waits 1.6 times as long. Callers
     share a small pool of workers, each with an infer request, and take turns picture by picture; nobody keeps a
-    request for longer than its inference takes, so a caller may ask within the answers to another call. A call with
+    request for longer than its inference takes, so a caller may ask within the answers to another. A call with
     several pictures prepares the next one while two others run.
     """
 
