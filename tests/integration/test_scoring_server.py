@@ -7,93 +7,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
 
 import camera_counting
-from tests.toy_detector import build, picture
-
-OBJECTS = [("person", 40, 60, 90, 160), ("person", 200, 60, 250, 160), ("car", 300, 300, 420, 380)]
-
-
-def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
-    _, data = cv2.imencode(suffix, image[..., ::-1])
-    return data.tobytes()
-
-
-# Noise makes every stretch of the payload unlike anything that an error message would say by itself.
-NOISE = picture(640, 480, OBJECTS)
-NOISE[400:] = np.random.default_rng(5).integers(90, 140, NOISE[400:].shape, np.uint8)
-PNG = encoded(NOISE)
-EMPTY = encoded(picture(320, 240, []))
-JPEG = encoded(picture(640, 480, OBJECTS), ".jpg")
-
-
-def text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    build(folder / "toy.onnx")
-    camera_counting.save_model(folder / "toy.onnx", folder / "model")
-    return folder / "model"
-
-
-@pytest.fixture(scope="module")
-def client(model_folder: Path) -> Iterator[Any]:
-    import mlflow.pyfunc
-    from mlflow.pyfunc import scoring_server
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from starlette.testclient import TestClient
-    with TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(model_folder)))) as client:
-        yield client
-
-
-def ask(client: Any, body: Any, **headers: str) -> Any:
-    """Post, and hold the answer to what every answer must hold: nothing of the payload in an error."""
-    content = body if isinstance(body, (bytes, str)) else json.dumps(body)
-    answer = client.post("/invocations", content=content, headers={"content-type": "application/json", **headers})
-    if answer.status_code != 200:
-        assert_no_echo(content if isinstance(content, str) else content.decode("latin-1"), answer.text)
-        assert "stack_trace" not in answer.json()
-        assert len(answer.json()["message"]) <= 1000
-    return answer
-
-
-def assert_no_echo(payload: str, answer: str) -> None:
-    for piece in strings_in(payload):
-        for at in range(0, max(len(piece) - 24, 1), 12):
-            stretch = piece[at : at + 24]
-            assert len(stretch) < 24 or stretch not in answer, f"the answer holds {stretch!r}"
-
-
-def strings_in(payload: str) -> list[str]:
-    """The long words of a payload: pictures."""
-    return [word for word in payload.replace('"', " ").replace(",", " ").split() if len(word) > 100]
-
-
-def formats(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
-    names, rows = list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
-    records = [dict(zip(names, row, strict=True)) for row in rows]
-    return {
-        "dataframe_split": {"columns": names, "data": rows},
-        "dataframe_records": records,
-        "instances": records,
-        "inputs": columns,
-    }
-
+from tests.request_formats import FORMATS, text
+from tests.scoring_questions import EMPTY, IMAGE, JPEG, PNG, ask, assert_no_echo, clip
 
 COLUMNS: dict[str, list[Any]] = {"image": [text(PNG), text(EMPTY), text(JPEG)], "camera_id": ["a", None, "c"]}
 EXPECTED = [{"person": 2, "car": 1}, {"person": 0, "car": 0}, {"person": 2, "car": 1}]
@@ -105,7 +28,7 @@ def without_times(answer: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["dataframe_split", "dataframe_records", "instances", "inputs"])
 def test_every_json_format_gives_the_same_answer(client: Any, model_folder: Path, kind: str) -> None:
-    answer = ask(client, {kind: formats(COLUMNS)[kind]})
+    answer = ask(client, FORMATS[kind][0](COLUMNS))
     assert answer.status_code == 200
     rows = answer.json()["predictions"]
     assert [row["row"] for row in rows] == [0, 1, 2]
@@ -141,7 +64,7 @@ def test_mlflows_own_parser_gives_that_answer_too(
 
     model = mlflow.pyfunc.load_model(str(model_folder))
     columns = {"image": COLUMNS["image"], **({"camera_id": cameras} if cameras else {})}
-    body = json.dumps({kind: formats(columns)[kind], "params": {"confidence": 0.5}})
+    body = json.dumps({**json.loads(FORMATS[kind][0](columns)), "params": {"confidence": 0.5}})
     parsed = _parse_json_data(body, model.metadata, model.metadata.get_input_schema())
     table = model.predict(parsed.data, params=parsed.params)
     assert list(table["counts"]) == EXPECTED
@@ -165,9 +88,6 @@ def test_params(client: Any) -> None:
     for given in (json.dumps(scene), scene):
         assert counts(scene=given)["zones"] == {"left": {"person": 1, "car": 0}}
     assert counts(scene=json.dumps(scene), classes="person")["zones"] == {"left": {"person": 1}}
-
-
-IMAGE = {"image": [text(PNG)]}
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -346,91 +266,6 @@ def test_more_rows_than_allowed_are_refused(client: Any, monkeypatch: pytest.Mon
     assert (answer.status_code, "at most 2 rows, got 3" in answer.json()["message"]) == (400, True)
 
 
-def clip(path: Path, frames: int = 30, rate: int = 10) -> bytes:
-    """A red thing walks downwards through the middle of a picture of 320x240."""
-    import av
-
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("mpeg4", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        stream.bit_rate = 4_000_000
-        for number in range(frames):
-            top = 10 + 5 * number % 200
-            image = picture(320, 240, [("person", 140, top, 180, min(top + 60, 240))])
-            for packet in stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")):
-                out.mux(packet)
-        for packet in stream.encode():
-            out.mux(packet)
-    return path.read_bytes()
-
-
-def test_a_clip_is_counted(client: Any, tmp_path: Path, model_folder: Path) -> None:
-    data = clip(tmp_path / "clip.mp4")
-    scene = {"lines": [{"name": "gate", "from": [0, 150], "to": [320, 150]}]}
-    body = {"inputs": {"video": [text(data)], "camera_id": ["gate-7"]}, "params": {"scene": json.dumps(scene)}}
-    answer = ask(client, body)
-    assert answer.status_code == 200, answer.text
-    (row,) = answer.json()["predictions"]
-    assert (row["kind"], row["frames"], row["camera_id"]) == ("video", 30, "gate-7")
-    assert (row["lines"]["gate"]["in"], row["lines"]["gate"]["out"]) == (1, 0)
-    assert (row["counts"]["person"], row["width"], row["height"]) == (1, 320, 240)
-    assert row["seconds"] == pytest.approx(3.0, abs=0.11)
-
-
-def test_a_clip_is_logged_and_its_events_can_be_streamed(
-    client: Any, tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from camera_counting.scene import Scene
-
-    data = clip(tmp_path / "clip.mp4")
-    monkeypatch.setenv("CAMERA_COUNTING_PREDICTION_LOG", str(tmp_path / "log"))
-    body = {"inputs": {"video": [text(data)], "camera_id": ["gate-7"], "timestamp": [1772366400]}}
-    assert ask(client, body).status_code == 200
-    (row,) = camera_counting.read_predictions(str(tmp_path / "log")).to_dict("records")
-    assert (row["kind"], row["camera_id"], row["total"]) == ("video", "gate-7", 1)
-    assert row["time"] == pd.Timestamp("2026-03-01T12:00:00Z")
-    assert row["counts"] == {"person": 1, "car": 0}
-    assert row["brightness"] == pytest.approx(113, abs=5)
-
-    scene = Scene.from_dict({"lines": [{"name": "gate", "from": [0, 150], "to": [320, 150]}]})
-    model = camera_counting.load_model(model_folder)
-    events = list(model.stream(tmp_path / "clip.mp4", scene))
-    assert [(event.kind, event.name, event.direction, event.class_name) for event in events] == [
-        ("crossing", "gate", "in", "person")
-    ]
-    # its feet, at 70 + 5 pixels a frame, reach the line in frame 16; ten frames are a second
-    assert events[0].seconds == pytest.approx(1.6, abs=0.4)
-
-
-@pytest.mark.parametrize(
-    ("name", "limit", "reason"),
-    [
-        ("CAMERA_COUNTING_MAX_CLIP_SECONDS", "1", "longer than the 1 seconds"),
-        ("CAMERA_COUNTING_MAX_CLIP_MB", "0.001", "more than the 0.001 MB"),
-    ],
-)
-def test_a_clip_has_limits(
-    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str, reason: str
-) -> None:
-    monkeypatch.setenv(name, limit)
-    answer = ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4"))]}})
-    assert (answer.status_code, reason in answer.json()["message"]) == (400, True), answer.text
-
-
-def test_frames_are_limited_whatever_their_rate(
-    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CAMERA_COUNTING_MAX_CLIP_SECONDS", "1")
-    answer = ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", frames=70, rate=100))]}})
-    assert (answer.status_code, "more than the 60 frames" in answer.json()["message"]) == (400, True), answer.text
-    assert ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", 59, 100))]}}).status_code == 200
-
-
-def test_a_clip_of_one_frame_is_refused(client: Any, tmp_path: Path) -> None:
-    answer = ask(client, {"inputs": {"video": [text(clip(tmp_path / "clip.mp4", frames=1))]}})
-    assert (answer.status_code, "a single frame" in answer.json()["message"]) == (400, True), answer.text
-
-
 @pytest.mark.parametrize("on_error", ["fail", "skip"])
 def test_a_request_that_takes_too_long_is_given_up(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_error: str
@@ -493,16 +328,6 @@ def test_numbers_that_json_cannot_hold_end_in_an_error_of_the_same_form(
     monkeypatch.setattr(PictureCount, "total", float("nan"))
     answer = ask(client, {"inputs": IMAGE})
     assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
-
-
-def test_a_broken_clip_is_refused(client: Any, tmp_path: Path) -> None:
-    data = clip(tmp_path / "clip.mp4")
-    for broken in (PNG, JPEG, data[:200], data[:-300], data[: len(data) // 2], b"x" * 500):
-        answer = ask(client, {"inputs": {"video": [text(broken)]}})
-        assert answer.status_code == 400, answer.text
-        assert answer.json()["message"].startswith("row 0: "), answer.text
-        assert ".mp4" not in answer.text
-        assert "camera-counting-" not in answer.text
 
 
 def test_a_failure_inside_says_nothing_of_the_payload(
