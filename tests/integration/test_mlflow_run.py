@@ -47,20 +47,29 @@ def client_of(folder: Path) -> MlflowClient:
     return MlflowClient(uri, registry_uri=uri)
 
 
-def test_main_goes_from_nothing_to_a_judged_version(root: Path, tmp_path: Path) -> None:
-    policy = tmp_path / "policy.yaml"
-    content = {
-        "format_version": 1,
-        "quality": [{"metric": "count/mae", "max": 1000, "reason": "the road there is tested, not the detector"}],
-    }
-    policy.write_text(yaml.safe_dump(content))
-    done = mlflow_run(
-        root, tmp_path, "--env-manager", "local",
-        workspace=str(tmp_path / "workspace"), policy=str(policy), **TINY,
+def main_with(root: Path, folder: Path, name: str, rule: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """`mlflow run .` in `folder` with a policy of one rule; another name there takes up data and training."""
+    policy = folder / f"{name}.yaml"
+    policy.write_text(yaml.safe_dump({"format_version": 1, "quality": [rule]}))
+    return mlflow_run(
+        root, folder, "--env-manager", "local",
+        workspace=str(folder / "workspace"), policy=str(policy), name=name, **TINY,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lifecycle(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run from nothing to a version that passed its one gate."""
+    folder = tmp_path_factory.mktemp("lifecycle")
+    rule = {"metric": "count/mae", "max": 1000, "reason": "the road there is tested, not the detector"}
+    done = main_with(root, folder, "judged", rule)
     assert done.returncode == 0, done.stderr[-4000:]
-    client = client_of(tmp_path)
-    version = client.get_model_version_by_alias("camera-counter", "challenger")
+    return folder
+
+
+def test_main_goes_from_nothing_to_a_judged_version(lifecycle: Path) -> None:
+    client = client_of(lifecycle)
+    version = client.get_model_version_by_alias("judged", "challenger")
     assert version.tags["gates"] == "passed"
     trained = client.get_run(version.run_id)
     assert trained.data.params["epochs"] == "1", "an option that MLproject does not name came through"
@@ -68,21 +77,14 @@ def test_main_goes_from_nothing_to_a_judged_version(root: Path, tmp_path: Path) 
     assert parents.data.tags["mlflow.project.entryPoint"] == "main"
 
 
-def test_a_version_that_fails_a_gate_fails_the_run(root: Path, tmp_path: Path) -> None:
-    policy = tmp_path / "policy.yaml"
-    content = {
-        "format_version": 1,
-        "quality": [{"metric": "detection/map50", "min": 0.99, "reason": "no one-epoch detector does that"}],
-    }
-    policy.write_text(yaml.safe_dump(content))
-    done = mlflow_run(
-        root, tmp_path, "--env-manager", "local",
-        workspace=str(tmp_path / "workspace"), policy=str(policy), **TINY,
-    )  # fmt: skip
+def test_a_version_that_fails_a_gate_fails_the_run(root: Path, lifecycle: Path) -> None:
+    rule = {"metric": "detection/map50", "min": 0.99, "reason": "no one-epoch detector does that"}
+    done = main_with(root, lifecycle, "refused", rule)
     assert done.returncode != 0
-    assert "detection/map50" in done.stderr
-    client = client_of(tmp_path)
-    assert "challenger" not in client.get_registered_model("camera-counter").aliases
+    assert "detection/map50 failed" in done.stderr
+    client = client_of(lifecycle)
+    assert client.get_model_version("refused", "1").tags["gates"] == "failed"
+    assert "challenger" not in client.get_registered_model("refused").aliases
 
 
 def test_a_step_runs_in_an_environment_that_uv_builds(root: Path, tmp_path: Path) -> None:
