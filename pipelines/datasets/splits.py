@@ -189,17 +189,21 @@ def _shares(blocks: int, rule: SplitRule) -> list[str]:
 def _leave_neighbours_out(
     records: Sequence[Record], pictures: Sequence[int], minutes: float, chosen: list[str | None]
 ) -> None:
-    """Of two pictures of a camera within `minutes` in different splits only the one of the later split stays."""
+    """Of two pictures of a camera within `minutes` in different splits only the one of the later split stays.
+
+    The latest split is settled first: a picture that is left out itself leaves no other out.
+    """
     for members in _by_camera(records, [i for i in pictures if records[i].time is not None]).values():
-        times = {
-            split: sorted(_time(records[i]).timestamp() for i in members if chosen[i] == split) for split in SPLITS
-        }
-        for index in members:
-            split, time = chosen[index], _time(records[index]).timestamp()
-            if split is not None and any(
-                _near(times[later], time, minutes * 60) for later in SPLITS[SPLITS.index(split) + 1 :]
-            ):
-                chosen[index] = None
+        kept: list[float] = []
+        for split in reversed(SPLITS):
+            stay = []
+            for index in (i for i in members if chosen[i] == split):
+                time = _time(records[index]).timestamp()
+                if _near(kept, time, minutes * 60):
+                    chosen[index] = None
+                else:
+                    stay.append(time)
+            kept = sorted([*kept, *stay])
 
 
 def _near(times: Sequence[float], time: float, seconds: float) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.datasets.records import Record
@@ -133,6 +134,7 @@ def test_shares_that_leave_nothing_to_train_on(val: float, test: float) -> None:
     ),
     st.randoms(use_true_random=False),
 )
+@example([("a", 2), ("a", 61), ("a", 120)], Random(0))  # noqa: S311 - the third leaves out the second, and it no other
 def test_no_leak_and_no_loss_in_any_order(moments, random) -> None:
     records = [record(f"{c}-{m}", c, m) for c, m in moments]
     rule = SplitRule(val=0.2, test=0.2, block_minutes=60)
