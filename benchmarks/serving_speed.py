@@ -14,7 +14,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import psutil
 
 from benchmarks.real import REAL, real_file
 from benchmarks.record import keep, table
+from serving.server import free_port
 
 CLIENTS = 4
 
@@ -45,12 +45,6 @@ class Served:
     requests_per_second: float
     latency_p50_ms: float
     answer: str
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ask(port: int, body: bytes) -> bytes:
@@ -92,7 +86,7 @@ def _throughput(port: int, body: bytes, seconds: float) -> tuple[float, float]:
 
 def measure(name: str, model: Path, body: bytes, seconds: float) -> Served:
     """Serve a model folder, wait for the first answer, load it, stop it."""
-    port = _free_port()
+    port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(model)),
         *("--env-manager", "local", "--port", str(port), "--host", "127.0.0.1"),

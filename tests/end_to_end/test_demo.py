@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from finished_demo import Demo, run_demo
 from test_readme import of_language
 
 from pipelines.datasets.manifest import load_dataset
+from serving.server import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -142,9 +142,7 @@ def environment(demo: Demo) -> dict[str, str]:
 @pytest.fixture
 def port(demo: Demo) -> Iterator[int]:
     """The demo's version, served."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
+    free = free_port()
     server = subprocess.Popen(
         [
             *("mlflow", "models", "serve", "--model-uri", "models:/camera-counter@serving"),
