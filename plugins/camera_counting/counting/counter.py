@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from camera_counting.counting.crossing import Crossing
 from camera_counting.counting.events import Event, Observation
-from camera_counting.counting.gauges import LineGauge, ZoneGauge
+from camera_counting.counting.line_gauge import LineGauge
 from camera_counting.counting.result import SceneCount
+from camera_counting.counting.zone_gauge import ZoneGauge
 from camera_counting.counting.zones import Passage
 from camera_counting.detections import confusable
 from camera_counting.scene import Anchor, Scene
