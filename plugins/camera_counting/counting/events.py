@@ -63,3 +63,7 @@ class Observation:
     seconds: float
     frame: int
     at_border: bool = False
+
+    def to_row(self) -> list[Any]:
+        """Its fields in their order, ready for JSON; ``Observation(*row)`` reads it back."""
+        return [self.x, self.y, self.size, self.seconds, self.frame, self.at_border]

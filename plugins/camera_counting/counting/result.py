@@ -55,6 +55,30 @@ class Dwell:
         other.total, other.number, other.longest = self.total, self.number, self.longest
         return other
 
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, ready for JSON."""
+        return {
+            "stays": list(self._stays),
+            "total": self.total,
+            "number": self.number,
+            "longest": self.longest,
+        }
+
+    @classmethod
+    def restored(cls, snapshot: dict[str, Any]) -> Dwell:
+        """The same again, from a snapshot.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """
+        dwell = cls()
+        dwell._stays.extend(float(stay) for stay in snapshot["stays"])
+        dwell.total, dwell.number = float(snapshot["total"]), int(snapshot["number"])
+        dwell.longest = float(snapshot["longest"])
+        return dwell
+
     def to_dict(self) -> dict[str, float | None]:
         """Mean, median, 95th percentile and maximum in seconds; None for all where nobody stayed."""
         if not self.number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,32 @@ class ZoneGauge:
             left=self.left,
             dwell=dwell,
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, ready for JSON."""
+        return {
+            "entered": self.entered,
+            "left": self.left,
+            "dwell": self.dwell.snapshot(),
+            "peak": self.peak,
+            "stays": [[track, stay.snapshot()] for track, stay in self._stays.items()],
+            "first": self._first,
+            "now": self._now,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a gauge at the same zone.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """
+        self.entered, self.left = int(snapshot["entered"]), int(snapshot["left"])
+        self.dwell = Dwell.restored(snapshot["dwell"])
+        self.peak = int(snapshot["peak"])
+        self._stays = {track: ZoneStay.restored(self._area, stay) for track, stay in snapshot["stays"]}
+        self._first, self._now = snapshot["first"], float(snapshot["now"])
 
     def _occupancy(self, counts: Callable[[int], bool]) -> int:
         return sum(

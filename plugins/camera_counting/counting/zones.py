@@ -9,6 +9,7 @@ along the picture's own border nobody can be beyond it: what the picture cuts of
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,10 @@ class Passage:
     counted: bool = True
     stay: float = 0.0
 
+    def to_row(self) -> list[Any]:
+        """Its fields in their order, ready for JSON; ``Passage(*row)`` reads it back."""
+        return [self.entered, self.x, self.y, self.seconds, self.frame, self.counted, self.stay]
+
 
 class ZoneStay:
     """The path of one track as seen from one zone."""
@@ -121,6 +126,32 @@ class ZoneStay:
         seen = self._last[0]
         way = self._way if self._way is not None and not self._way.entered else None
         return self._with_stay(way or Passage(False, seen.x, seen.y, seen.seconds, seen.frame))
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state but the area, ready for JSON."""
+        return {
+            "since": self.since,
+            "at_start": self._at_start,
+            "inside": self._inside,
+            "last": None if self._last is None else [*self._last[0].to_row(), self._last[1]],
+            "way": None if self._way is None else self._way.to_row(),
+        }
+
+    @classmethod
+    def restored(cls, area: Area, snapshot: dict[str, Any]) -> ZoneStay:
+        """A stay that goes on from a snapshot.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """
+        stay = cls(area, at_start=bool(snapshot["at_start"]))
+        last, way = snapshot["last"], snapshot["way"]
+        stay.since, stay._inside = snapshot["since"], snapshot["inside"]
+        stay._last = None if last is None else (Observation(*last[:-1]), bool(last[-1]))
+        stay._way = None if way is None else Passage(*way)
+        return stay
 
     def _with_stay(self, way: Passage) -> Passage:
         if way.entered or self.since is None:
