@@ -86,7 +86,7 @@ def count_in_zones(
     SceneError
         Where a zone lies outside the picture.
     """
-    from camera_counting.counting.counter import anchors
+    from camera_counting.counting.sightings import anchors
     from camera_counting.geometry import inside
 
     found: dict[str, dict[str, int]] = {}

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from camera_counting.counting.crossing import Crossing
-from camera_counting.counting.events import Event, Observation
+from camera_counting.counting.events import Event
 from camera_counting.counting.line_gauge import LineGauge
+from camera_counting.counting.record import Gauge, TrackRecord
 from camera_counting.counting.result import SceneCount
+from camera_counting.counting.sightings import Sightings
 from camera_counting.counting.zone_gauge import ZoneGauge
 from camera_counting.counting.zones import Passage
 from camera_counting.detections import confusable
-from camera_counting.scene import Anchor, Scene
+from camera_counting.scene import Scene
 from camera_counting.tracking.base import Tracks
 
-__all__ = ["Counter", "anchors"]
-
-_Array = npt.NDArray[np.float64]
-
-
-@dataclass(slots=True)
-class _Record:
-    """What is remembered of a track while it lives."""
-
-    class_id: int = 0
-    confirmed: bool = False
-    scores: float = 0.0
-    sightings: int = 0
-    # happened, but not told: the track is no certain object yet, or not of a class that counts there
-    waiting: list[_Happening] = field(default_factory=list)
-    # what was told, and is counted for the class: it moves if that is decided anew
-    crossings: list[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=list)
-    passages: list[tuple[ZoneGauge, Passage]] = field(default_factory=list)
-
-
-_Happening = tuple[LineGauge, Crossing] | tuple[ZoneGauge, Passage]
+__all__ = ["Counter"]
 
 
 class Counter:
@@ -80,13 +60,13 @@ class Counter:
     def __init__(self, scene: Scene | None, names: Sequence[str], *, classes: Iterable[str] | None = None) -> None:
         self.names = tuple(names)
         self._classes = None if classes is None else set(classes)
-        self._records: dict[int, _Record] = {}
+        self._records: dict[int, TrackRecord] = {}
         self._objects: Tally[str] = Tally()
         self._began: float | None = None
         self._size: tuple[float, float] | None = None
         self._lines: list[LineGauge] = []
         self._zones: list[ZoneGauge] = []
-        self._gauges: list[LineGauge | ZoneGauge] = []
+        self._gauges: list[Gauge] = []
         if scene is not None:
             scene.check_classes(self.names)
             self._size = scene.size
@@ -114,24 +94,11 @@ class Counter:
         # a clock that jumps back begins anew
         self._began = tracks.seconds if self._began is None else min(self._began, tracks.seconds)
         elapsed = tracks.seconds - self._began
-        boxes = tracks.boxes.astype(np.float64)
+        sightings = Sightings(tracks.boxes.astype(np.float64), self._size, tracks.seconds, frame)
         ids = tracks.ids.tolist()
-        for i, track in enumerate(ids):
-            self._meet(track, tracks, i)
-        sizes = np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0)).tolist()
-        at_border = self._at_border(boxes).tolist()
-        seen_at: dict[Anchor, tuple[_Array, list[Observation]]] = {}
+        self._meet(tracks)
         for gauge in self._gauges:
-            if gauge.anchor not in seen_at:
-                points = anchors(boxes, gauge.anchor)
-                seen_at[gauge.anchor] = (
-                    points,
-                    [
-                        Observation(x, y, size, tracks.seconds, frame, border)
-                        for (x, y), size, border in zip(points.tolist(), sizes, at_border, strict=True)
-                    ],
-                )
-            points, seen = seen_at[gauge.anchor]
+            points, seen = sightings.at(gauge.anchor)
             for track, happened in gauge.update(ids, points, seen, at_start=at_start, elapsed=elapsed):
                 self._records[track].waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = [event for track in ids if self._records[track].waiting for event in self._tell(track)]
@@ -146,28 +113,67 @@ class Counter:
         return SceneCount(
             lines={gauge.name: gauge.count() for gauge in self._lines},
             zones={gauge.name: gauge.count(self._counts_in(gauge)) for gauge in self._zones},
-            classes={name: self._objects[name] for name in self.names if self._objects[name] > 0},
+            classes={name: self._objects[name] for name in self._known() if self._objects[name] > 0},
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, ready for JSON."""
+        return {
+            "began": self._began,
+            "objects": [[name, number] for name, number in self._objects.items()],
+            "records": [[track, record.snapshot()] for track, record in self._records.items()],
+            "lines": {gauge.name: gauge.snapshot() for gauge in self._lines},
+            "zones": {gauge.name: gauge.snapshot() for gauge in self._zones},
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a counter of the same scene.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class, or for other lines and zones.
+        """
+        for line in self._lines:
+            line.restore(snapshot["lines"][line.name])
+        for zone in self._zones:
+            zone.restore(snapshot["zones"][zone.name])
+        lines, zones = {gauge.name: gauge for gauge in self._lines}, {gauge.name: gauge for gauge in self._zones}
+        self._records = {
+            track: TrackRecord.restored(record, lines, zones) for track, record in snapshot["records"]
+        }
+        self._objects = Tally(dict(snapshot["objects"]))
+        self._began = snapshot["began"]
 
     def counts(self, name: str, class_name: str) -> bool:
         """Whether objects of a class count at the line or zone of this name."""
         return any(gauge.name == name and self._is_wanted(class_name, gauge.classes) for gauge in self._gauges)
 
-    def _meet(self, track: int, tracks: Tracks, i: int) -> None:
-        record = self._records.get(track)
-        if record is None:
-            record = self._records[track] = _Record(int(tracks.class_ids[i]))
-        record.scores += float(tracks.scores[i])
-        record.sightings += 1
-        before, now = self.names[record.class_id], self.names[int(tracks.class_ids[i])]
-        if record.confirmed and before != now:
-            self._decide_anew(record, before, now)
-        record.class_id = int(tracks.class_ids[i])
-        if not record.confirmed and bool(tracks.confirmed[i]):
-            record.confirmed = True
-            self._objects[now] += self._is_wanted(now, None)
+    def _meet(self, tracks: Tracks) -> None:
+        """Take in how the tracks of a frame are judged."""
+        names = tracks.names
+        for track, score, class_id, confirmed in zip(
+            tracks.ids.tolist(),
+            tracks.scores.tolist(),
+            tracks.class_ids.tolist(),
+            tracks.confirmed.tolist(),
+            strict=True,
+        ):
+            now = names[class_id]
+            record = self._records.get(track)
+            if record is None:
+                record = self._records[track] = TrackRecord(now)
+            record.scores += score
+            record.sightings += 1
+            if record.class_name != now:
+                if record.confirmed:
+                    self._decide_anew(record, record.class_name, now)
+                record.class_name = now
+            if confirmed and not record.confirmed:
+                record.confirmed = True
+                self._objects[now] += self._is_wanted(now, None)
 
-    def _decide_anew(self, record: _Record, before: str, now: str) -> None:
+    def _decide_anew(self, record: TrackRecord, before: str, now: str) -> None:
         """A track's class is decided over its life: what was counted for the old one moves to the new one."""
         self._objects[before] -= self._is_wanted(before, None)
         self._objects[now] += self._is_wanted(now, None)
@@ -181,7 +187,7 @@ class Counter:
         record = self._records[track]
         if not record.confirmed:
             return []
-        class_name = self.names[record.class_id]
+        class_name = record.class_name
         events, still = [], []
         for gauge, happened in record.waiting:
             if not self._is_wanted(class_name, gauge.classes):
@@ -227,7 +233,7 @@ class Counter:
                 other == track
                 or not record.waiting
                 or self._is_told(record, line)
-                or not confusable(self.names[record.class_id], class_name)
+                or not confusable(record.class_name, class_name)
             ):
                 continue
             record.waiting = [
@@ -248,48 +254,17 @@ class Counter:
         del self._records[track]
         return events
 
+    def _known(self) -> list[str]:
+        """The classes in the model's order, and those that an earlier model knew."""
+        return [*self.names, *(name for name in self._objects if name not in self.names)]
+
     def _is_wanted(self, class_name: str, classes: set[str] | None) -> bool:
         return (self._classes is None or class_name in self._classes) and (
             classes is None or class_name in classes
         )
 
-    def _is_told(self, record: _Record, gauge: LineGauge | ZoneGauge) -> bool:
-        return record.confirmed and self._is_wanted(self.names[record.class_id], gauge.classes)
+    def _is_told(self, record: TrackRecord, gauge: Gauge) -> bool:
+        return record.confirmed and self._is_wanted(record.class_name, gauge.classes)
 
     def _counts_in(self, zone: ZoneGauge) -> Callable[[int], bool]:
         return lambda track: self._is_told(self._records[track], zone)
-
-    def _at_border(self, boxes: _Array) -> npt.NDArray[np.bool_]:
-        if self._size is None:
-            return np.zeros(len(boxes), bool)
-        width, height = self._size
-        slack = 0.01 * max(width, height)
-        return np.asarray(
-            (boxes[:, 0] <= slack)
-            | (boxes[:, 1] <= slack)
-            | (boxes[:, 2] >= width - slack)
-            | (boxes[:, 3] >= height - slack)
-        )
-
-
-def anchors(boxes: _Array, anchor: Anchor) -> _Array:
-    """The anchor points (N, 2) of boxes (N, 4).
-
-    Examples
-    --------
-    >>> anchors(np.array([[10.0, 20, 30, 80]]), Anchor.BOTTOM)
-    array([[20., 80.]])
-    """
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    match anchor:
-        case Anchor.BOTTOM:
-            y = boxes[:, 3]
-        case Anchor.TOP:
-            y = boxes[:, 1]
-        case Anchor.LEFT:
-            x = boxes[:, 0]
-        case Anchor.RIGHT:
-            x = boxes[:, 2]
-        case Anchor.CENTER:
-            pass
-    return np.stack([x, y], axis=1)

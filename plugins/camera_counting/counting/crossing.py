@@ -11,10 +11,9 @@ a moment beyond its ends, meets the segment, the object crossed it.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from math import hypot
-from typing import Literal
+from typing import Any, Literal
 
 from camera_counting.counting.events import Observation
 from camera_counting.geometry import Segment
@@ -55,6 +54,10 @@ class Crossing:
         """The direction, as it is told."""
         return "in" if self.direction > 0 else "out"
 
+    def to_row(self) -> list[Any]:
+        """Its fields in their order, ready for JSON; ``Crossing(*row)`` reads it back."""
+        return [self.direction, self.x, self.y, self.seconds, self.frame, self.size, self.guessed]
+
     def is_near(self, other: Crossing) -> bool:
         """Whether two paths of one object may have crossed so: the same way, at about the same time and place."""
         return (
@@ -66,6 +69,15 @@ class Crossing:
 
 def _margin(seen: Observation) -> float:
     return max(MARGIN * seen.size, LEAST_MARGIN)
+
+
+def _to_row(point: tuple[Observation, float]) -> list[Any]:
+    seen, distance = point
+    return [*seen.to_row(), distance]
+
+
+def _from_row(row: list[Any]) -> tuple[Observation, float]:
+    return Observation(*row[:-1]), float(row[-1])
 
 
 _NOWHERE = Observation(0.0, 0.0, 0.0, 0.0, 0)
@@ -95,7 +107,7 @@ class LineWalk:
         self._side = 0
         self._born: tuple[Observation, float] = (_NOWHERE, 0.0)
         self._last: tuple[Observation, float] | None = None
-        self._recent: deque[tuple[Observation, float]] = deque(maxlen=60)
+        self._recent: list[tuple[Observation, float]] = []
         self._net = 0
         self._flips = 0
         self._since_flip = 0
@@ -105,9 +117,7 @@ class LineWalk:
         """Follow the path to where the track is seen now, `distance` pixels to the right-hand side of the line."""
         if not self._recent:
             self._born = (seen, distance)
-        self._recent.append((seen, distance))
-        while len(self._recent) > 3 and seen.seconds - self._recent[1][0].seconds > _SPEED_SECONDS:
-            self._recent.popleft()
+        self._remember(seen, distance)
         if distance == 0:
             # exactly on the line is on neither side: the next point decides
             self._since_flip += 1
@@ -117,6 +127,16 @@ class LineWalk:
         if abs(distance) < _margin(seen):
             return None
         return self._settle(seen, 1 if distance > 0 else -1)
+
+    def _remember(self, seen: Observation, distance: float) -> None:
+        recent = self._recent
+        # of what is older than a step, a point every now and then will do
+        if len(recent) >= 3 and abs(recent[-2][0].seconds - recent[-3][0].seconds) < _SPEED_SECONDS / 5:
+            del recent[-2]
+        recent.append((seen, distance))
+        # either way: a clock that jumps back would keep them for ever
+        while len(recent) > 3 and abs(seen.seconds - recent[1][0].seconds) > _SPEED_SECONDS:
+            del recent[0]
 
     def end(self, now: float) -> Crossing | None:
         """The track will not be seen again: what its last steps say of the time until `now`."""
@@ -133,6 +153,41 @@ class LineWalk:
         # the end of a clip is no end of a path: what happens after it is not known
         reach = min(reach, now - seen.seconds)
         return self._beyond(self._last, abs(distance / speed), reach, -raw, last=True)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state but the segment, ready for JSON."""
+        return {
+            "elapsed": self._elapsed,
+            "unasked": self._unasked,
+            "side": self._side,
+            "born": _to_row(self._born),
+            "last": None if self._last is None else _to_row(self._last),
+            "recent": [_to_row(point) for point in self._recent],
+            "net": self._net,
+            "flips": self._flips,
+            "since_flip": self._since_flip,
+            "pending": None if self._pending is None else self._pending.to_row(),
+        }
+
+    @classmethod
+    def restored(cls, segment: Segment, snapshot: dict[str, Any]) -> LineWalk:
+        """A walk that goes on from a snapshot.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """
+        walk = cls(segment, elapsed=float(snapshot["elapsed"]))
+        last, pending = snapshot["last"], snapshot["pending"]
+        walk._unasked, walk._side = bool(snapshot["unasked"]), int(snapshot["side"])
+        walk._born = _from_row(snapshot["born"])
+        walk._last = None if last is None else _from_row(last)
+        walk._recent = [_from_row(row) for row in snapshot["recent"]]
+        walk._net, walk._flips = int(snapshot["net"]), int(snapshot["flips"])
+        walk._since_flip = int(snapshot["since_flip"])
+        walk._pending = None if pending is None else Crossing(*pending)
+        return walk
 
     def _meet(self, seen: Observation, distance: float) -> None:
         """Note whether the step from the last point led through the segment."""

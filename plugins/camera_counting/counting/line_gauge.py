@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,8 @@ class LineGauge:
 
     def tell(self, track: int, crossing: Crossing, class_name: str) -> bool:
         """Take a crossing of a track that counts into the sums, unless it was told of another track already."""
-        while self._told and self._told[0][1].seconds < crossing.seconds - 10:
+        # either way: a clock that jumps back would keep them for ever
+        while self._told and abs(self._told[0][1].seconds - crossing.seconds) > 10:
             self._told.popleft()
         if crossing.guessed and any(
             other != track and confusable(name, class_name) and crossing.is_near(past)
@@ -76,3 +78,23 @@ class LineGauge:
         """The sums."""
         classes = sorted({name for (name, _), number in self.sums.items() if number})
         return LineCount({name: {d: self.sums[name, d] for d in ("in", "out")} for name in classes})
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, ready for JSON."""
+        return {
+            "sums": [[name, direction, number] for (name, direction), number in self.sums.items()],
+            "walks": [[track, walk.snapshot()] for track, walk in self._walks.items()],
+            "told": [[track, crossing.to_row(), name] for track, crossing, name in self._told],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a gauge at the same line.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """
+        self.sums = Tally({(name, direction): number for name, direction, number in snapshot["sums"]})
+        self._walks = {track: LineWalk.restored(self._segment, walk) for track, walk in snapshot["walks"]}
+        self._told = deque((track, Crossing(*row), name) for track, row, name in snapshot["told"])

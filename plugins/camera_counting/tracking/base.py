@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ class Tracks:
     ended : tuple of int
         Identities of tracks that will not come back.
     names : tuple of str
-        The model's classes.
+        The model's classes, and after them those of an earlier model that live tracks were seen as.
     """
 
     seconds: float
@@ -72,3 +73,17 @@ class Tracker(ABC):
     @abstractmethod
     def finish(self) -> Tracks:
         """End all tracks, at the end of a clip; no track is seen, all of them are in `ended`."""
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, ready for JSON: a tracker that is restored from it goes on as this one would."""
+
+    @abstractmethod
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a tracker of the same class.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where the snapshot was not made by this class.
+        """

@@ -10,6 +10,8 @@ Y. Bar-Shalom, X. R. Li, T. Kirubarajan: Estimation with Applications to Trackin
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,7 @@ _FIRST_SPEED = np.array([4.0, 4.0, 0.5, 0.5])  # per second
 _ACCELERATION = np.array([1.0, 1.0, 0.3, 0.3])  # per second and root second
 # An object that is out of sight is not believed to keep its speed for long: it may have stopped or turned.
 _COASTING_SECONDS = 1.5
+_STATE = ("mean", "speed", "_var_mean", "_covar", "_var_speed")
 
 
 def corners_to_centre(boxes: npt.ArrayLike) -> _Array:
@@ -63,8 +66,25 @@ class Motion:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> None:
         """Forget all filters but those of the mask."""
-        for name in ("mean", "speed", "_var_mean", "_covar", "_var_speed"):
+        for name in _STATE:
             setattr(self, name, getattr(self, name)[mask])
+
+    def snapshot(self) -> dict[str, Any]:
+        """All filters, ready for JSON."""
+        return {name.lstrip("_"): getattr(self, name).tolist() for name in _STATE}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Be as `snapshot` tells.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where it was not made by this class.
+        """
+        arrays = [np.array(snapshot[name.lstrip("_")], np.float64).reshape(-1, 4) for name in _STATE]
+        if len({len(array) for array in arrays}) != 1:
+            raise ValueError(f"expected as many of each, got {[len(array) for array in arrays]}")
+        self.mean, self.speed, self._var_mean, self._covar, self._var_speed = arrays
 
     def predict(self, dt: float, unseen: npt.NDArray[np.bool_]) -> None:
         """Move all boxes on by `dt` seconds; the `unseen` ones slow down on the way."""

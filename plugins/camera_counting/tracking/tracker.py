@@ -7,6 +7,8 @@ whatever is the same object under two classes is one track.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from camera_counting.detections import Detections
 from camera_counting.tracking.association import assign, overlaps, shadows, without_duplicates
 from camera_counting.tracking.base import Tracker, Tracks
-from camera_counting.tracking.motion import Motion, box_scale, corners_to_centre
+from camera_counting.tracking.motion import box_scale, corners_to_centre
+from camera_counting.tracking.population import Population
 
 __all__ = ["MotionTracker", "TrackerSettings"]
 
@@ -86,21 +89,11 @@ class MotionTracker(Tracker):
         self._clock = 0.0  # runs as the frames' own times do, but never back
         self._step = 0.0
         self._interval = 0.0
-        self._names: tuple[str, ...] = ()
-        self._next_id = 1
-        self._motion = Motion()
-        self._ids = np.zeros(0, np.int64)
-        self._seen = np.zeros(0)  # by that clock: when each track was last seen
-        self._evidence = np.zeros(0)
-        self._born = np.zeros(0)
-        self._hits = np.zeros(0, np.int64)
-        self._sure = np.zeros(0, bool)
-        self._votes = np.zeros((0, 0))
+        self._tracks = Population()
 
     def update(self, detections: Detections, seconds: float) -> Tracks:
         """The tracks of one frame; see `Tracker.update`."""
-        if detections.names != self._names:
-            self._meet_names(detections.names)
+        self._tracks.meet(detections.names)
         settings = self.settings
         detections = detections.at_least(min(settings.low, settings.confidence))
         detections = detections.take(
@@ -117,8 +110,8 @@ class MotionTracker(Tracker):
         self._associate(detections, measured, track_of, high, np.flatnonzero(sure))
         self._associate(detections, measured, track_of, high[track_of[high] < 0], np.flatnonzero(~sure))
         # a faint detection only continues what was in sight a moment ago
-        taken = np.isin(np.arange(len(self._ids)), track_of)
-        recent = np.flatnonzero(~taken & (self._clock - self._seen <= self._moment()))
+        taken = np.isin(np.arange(len(self._tracks)), track_of)
+        recent = np.flatnonzero(~taken & (self._clock - self._tracks.seen <= self._moment()))
         self._associate(detections, measured, track_of, low, recent, least_overlap=0.2)
 
         self._correct(detections, measured, track_of)
@@ -127,18 +120,30 @@ class MotionTracker(Tracker):
 
     def finish(self) -> Tracks:
         """End all tracks; see `Tracker.finish`."""
-        ended = tuple(self._ids.tolist())
-        self._drop(np.zeros(len(self._ids), bool))
-        none = Detections.none(self._names)
+        ended = tuple(self._tracks.ids.tolist())
+        self._tracks.keep(np.zeros(len(self._tracks), bool))
+        none = Detections.none(self._tracks.names)
         return self._seen_now(none, np.zeros(0, np.intp), self._seconds or 0.0, ended)
 
-    def _meet_names(self, names: tuple[str, ...]) -> None:
-        # another model may know other classes: votes follow the names, so that tracks outlive a change of model
-        votes = np.zeros((len(self._ids), len(names)))
-        for i, name in enumerate(self._names):
-            if name in names:
-                votes[:, names.index(name)] = self._votes[:, i]
-        self._names, self._votes = names, votes
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state; see `Tracker.snapshot`."""
+        return {
+            "seconds": self._seconds,
+            "clock": self._clock,
+            "step": self._step,
+            "interval": self._interval,
+            "tracks": self._tracks.snapshot(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot; see `Tracker.restore`."""
+        seconds = snapshot["seconds"]
+        tracks = Population()
+        tracks.restore(snapshot["tracks"])
+        self._seconds = None if seconds is None else float(seconds)
+        self._clock, self._step = float(snapshot["clock"]), float(snapshot["step"])
+        self._interval = float(snapshot["interval"])
+        self._tracks = tracks
 
     def _advance(self, seconds: float) -> None:
         before, self._seconds = self._seconds, seconds
@@ -148,10 +153,10 @@ class MotionTracker(Tracker):
         dt = seconds - before if seconds > before else self._interval or _INTERVAL
         # one long pause must not make the tracker patient
         self._interval = self._interval * min(max(dt / self._interval, 0.5), 1.5) ** 0.2 if self._interval else dt
-        unseen = self._seen < self._clock - 1e-9
+        unseen = self._tracks.seen < self._clock - 1e-9
         self._clock += dt
         self._step = dt
-        self._motion.predict(min(dt, self.settings.lost_seconds), unseen)
+        self._tracks.motion.predict(min(dt, self.settings.lost_seconds), unseen)
 
     def _moment(self) -> float:
         """Seconds for which a track may be out of sight and still count as being there."""
@@ -169,21 +174,21 @@ class MotionTracker(Tracker):
         """Write into `track_of` which of the `tracks` each of the `candidates` continues."""
         if not len(candidates) or not len(tracks):
             return
-        spread = self._motion.spread(tracks)
-        residual = measured[candidates][None] - self._motion.mean[tracks][:, None]
+        spread = self._tracks.motion.spread(tracks)
+        residual = measured[candidates][None] - self._tracks.motion.mean[tracks][:, None]
         distance = (residual**2 / spread[:, None]).sum(2)
-        overlap = overlaps(self._motion.boxes()[tracks], detections.boxes[candidates])
-        scale = box_scale(self._motion.mean[tracks])[:, None]
+        overlap = overlaps(self._tracks.motion.boxes()[tracks], detections.boxes[candidates])
+        scale = box_scale(self._tracks.motion.mean[tracks])[:, None]
         vagueness = 0.5 * np.log(spread / scale**2).sum(1)[:, None]
-        votes = self._votes[tracks]
+        votes = self._tracks.votes[tracks]
         share = votes[:, detections.class_ids[candidates]] / np.maximum(votes.sum(1, keepdims=True), 1e-9)
         cost = 0.5 * np.minimum(distance, 2 * _GATE) + vagueness - 2.0 * share - 2.0 * overlap
         cost = cost - _SCORE_WEIGHT * detections.scores[candidates].astype(np.float64)
         # a box that changes its shape leaves the gate, but not its place
         allowed = (distance < _GATE) | (overlap > 0.3)
-        ratio = measured[candidates][None, :, 2:] / self._motion.mean[tracks][:, None, 2:]
+        ratio = measured[candidates][None, :, 2:] / self._tracks.motion.mean[tracks][:, None, 2:]
         # what comes back after a while should look as it did
-        most = np.where(self._clock - self._seen[tracks] > self._moment(), 1.7, 2.5)[:, None, None]
+        most = np.where(self._clock - self._tracks.seen[tracks] > self._moment(), 1.7, 2.5)[:, None, None]
         allowed &= ((ratio > 1 / most) & (ratio < most)).all(2)
         allowed &= overlap >= least_overlap
         rows, columns = assign(cost, allowed)
@@ -194,67 +199,55 @@ class MotionTracker(Tracker):
         rows = track_of[seen]
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
-        self._motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
-        self._hits[rows] += 1
+        self._tracks.motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
+        self._tracks.hits[rows] += 1
         # what is only ever seen within a stronger one gives no evidence of being an object of its own
-        shadowed = shadows(
-            detections.take(seen), np.where(self._sure[rows], 1e3, 0.0) + self._evidence[rows], _COVER
-        )
+        strength = np.where(self._tracks.sure[rows], 1e3, 0.0) + self._tracks.evidence[rows]
+        shadowed = shadows(detections.take(seen), strength, _COVER)
         # and a faint sight of that kind, which may be a part of the stronger one, does not keep a track for long
         in_sight = ~shadowed | (scores >= self.settings.confidence)
-        self._seen[rows[in_sight]] = self._clock
+        self._tracks.seen[rows[in_sight]] = self._clock
         gain = np.where(shadowed, 0.0, scores - _DOUBT * self.settings.confidence)
-        self._evidence[rows] = np.maximum(self._evidence[rows] + gain, 0)
-        np.add.at(self._votes, (rows, detections.class_ids[seen]), scores**2)
+        self._tracks.evidence[rows] = np.maximum(self._tracks.evidence[rows] + gain, 0)
+        np.add.at(self._tracks.votes, (rows, detections.class_ids[seen]), scores**2)
 
     def _begin(self, detections: Detections, measured: _Array, track_of: _Rows, high: _Rows) -> None:
         new = high[track_of[high] < 0]
         if not len(new):
             return
-        first = len(self._ids)
-        scores = detections.scores[new].astype(np.float64)
-        track_of[new] = np.arange(first, first + len(new))
-        self._motion.add(measured[new])
-        self._ids = np.concatenate([self._ids, np.arange(self._next_id, self._next_id + len(new))])
-        self._next_id += len(new)
-        self._seen = np.concatenate([self._seen, np.full(len(new), self._clock)])
-        self._hits = np.concatenate([self._hits, np.ones(len(new), np.int64)])
-        self._evidence = np.concatenate([self._evidence, np.zeros(len(new))])
-        self._born = np.concatenate([self._born, np.full(len(new), self._clock)])
-        self._sure = np.concatenate([self._sure, np.zeros(len(new), bool)])
-        votes = np.zeros((len(new), len(self._names)))
-        votes[np.arange(len(new)), detections.class_ids[new]] = scores**2
-        self._votes = np.concatenate([self._votes, votes])
+        votes = np.zeros((len(new), len(self._tracks.names)))
+        votes[np.arange(len(new)), detections.class_ids[new]] = detections.scores[new].astype(np.float64) ** 2
+        track_of[new] = self._tracks.add(measured[new], votes, self._clock)
 
     def _confirmed(self) -> npt.NDArray[np.bool_]:
         # what once was an object stays one
-        self._sure |= (self._hits >= 2) & (self._evidence >= self.settings.evidence)
-        return self._sure
+        self._tracks.sure |= (self._tracks.hits >= 2) & (self._tracks.evidence >= self.settings.evidence)
+        return self._tracks.sure
 
     def _forget(self) -> tuple[int, ...]:
         """End the tracks that were waited for long enough."""
         short = min(max(0.3, 2.5 * self._interval), _MOST_PATIENCE)
         # of a track that was hardly seen nobody knows where it went
-        age = self._seen - self._born
+        age = self._tracks.seen - self._tracks.born
         patience = np.where(
             self._confirmed(), np.clip(2 * age, short, max(self.settings.lost_seconds, short)), short
         )
         patience[self._leaving()] = short
         # up to the frame before: it may be there again in this one, unless nobody looked for too long
-        waited = self._clock - self._step - self._seen
+        waited = self._clock - self._step - self._tracks.seen
         keep = (waited <= patience) & (self._step <= max(self.settings.lost_seconds, short))
         if keep.all():
             return ()
-        ended = tuple(self._ids[~keep].tolist())
-        self._drop(keep)
+        ended = tuple(self._tracks.ids[~keep].tolist())
+        self._tracks.keep(keep)
         return ended
 
     def _leaving(self) -> npt.NDArray[np.bool_]:
         """Tracks whose box touches the border of the frame, on their way out."""
         if self._size is None:
-            return np.zeros(len(self._ids), bool)
+            return np.zeros(len(self._tracks), bool)
         width, height = self._size
-        boxes, speed = self._motion.boxes(), self._motion.speed
+        boxes, speed = self._tracks.motion.boxes(), self._tracks.motion.speed
         slack = 0.015 * max(width, height)
         return np.asarray(
             ((boxes[:, 0] <= slack) & (speed[:, 0] < 0))
@@ -263,21 +256,16 @@ class MotionTracker(Tracker):
             | ((boxes[:, 3] >= height - slack) & (speed[:, 1] > 0))
         )
 
-    def _drop(self, keep: npt.NDArray[np.bool_]) -> None:
-        self._motion.keep(keep)
-        for name in ("_ids", "_born", "_seen", "_hits", "_evidence", "_sure", "_votes"):
-            setattr(self, name, getattr(self, name)[keep])
-
     def _seen_now(self, detections: Detections, track_of: _Rows, seconds: float, ended: tuple[int, ...]) -> Tracks:
         seen = np.flatnonzero(track_of >= 0)
         rows = track_of[seen]
         return Tracks(
             seconds=seconds,
-            ids=self._ids[rows],
+            ids=self._tracks.ids[rows],
             boxes=detections.boxes[seen],
             scores=detections.scores[seen],
-            class_ids=self._votes[rows].argmax(1) if len(rows) else np.zeros(0, np.int64),
+            class_ids=self._tracks.votes[rows].argmax(1) if len(rows) else np.zeros(0, np.int64),
             confirmed=self._confirmed()[rows],
             ended=ended,
-            names=self._names,
+            names=self._tracks.names,
         )
