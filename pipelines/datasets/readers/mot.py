@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from camera_counting.mot import MOT_CLASSES
 from pipelines.datasets.errors import UnreadableSourceError
 from pipelines.datasets.readers.base import PICTURE_SUFFIXES, DatasetReader
-from pipelines.datasets.readers.mot_format import MOT_CLASSES, FrameTruth, read_mot
+from pipelines.datasets.readers.mot_format import FrameTruth, read_mot
 from pipelines.datasets.readers.provenance import Provenance
 from pipelines.datasets.readers.video import video_records
 from pipelines.datasets.records import Finding, Reading, Record

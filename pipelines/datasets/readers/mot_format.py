@@ -1,12 +1,7 @@
-"""Ground truth in the MOT challenge's format.
-
-Source: https://arxiv.org/abs/1603.00831, table 2 — a line is ``frame, id, left, top, width, height, flag, class,
-visibility``; frames count from 1; lines with a flag of 0 are not to be considered.
-"""
+"""Ground truth in the MOT challenge's format, line by line as `camera_counting.mot` reads it."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from camera_counting.mot import MOT_CLASSES, MotLineError, parse_mot_line
 from pipelines.datasets.records import Finding
 
-__all__ = ["MOT_CLASSES", "FrameTruth", "read_mot"]
-
-MOT_CLASSES: dict[int, str] = {1: "person", 3: "car", 4: "bicycle", 5: "motorcycle", 7: "person"}
-"""MOT16's numbers that name what is counted; its others are people on vehicles, occluders, reflections."""
+__all__ = ["FrameTruth", "read_mot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +47,12 @@ def read_mot(path: Path, classes: tuple[str, ...] | None) -> tuple[dict[int, Fra
         if not line.strip():
             continue
         try:
-            values = [float(v) for v in line.split(",")]
-            if len(values) < 6:
-                raise ValueError(f"expected at least 6 values, got {len(values)}")
-            if not all(map(math.isfinite, values)):
-                raise ValueError(f"expected finite numbers, got {line.strip()!r:.80}")
-        except ValueError as error:
+            row = parse_mot_line(line)
+        except MotLineError as error:
             findings.append(Finding(path.name, "broken_label", f"line {number}: {error}", whole_picture=False))
             continue
-        flag = values[6] if len(values) > 6 else 1.0
-        kind = int(values[7]) if len(values) > 7 else 1
-        if flag == 0:
+        kind = 1 if row.kind is None else row.kind
+        if row.confidence == 0:
             continue
         if classes is not None:
             label = classes[kind - 1] if 1 <= kind <= len(classes) else f"#{kind}"
@@ -72,8 +60,8 @@ def read_mot(path: Path, classes: tuple[str, ...] | None) -> tuple[dict[int, Fra
             label = MOT_CLASSES[kind]
         else:
             continue
-        x, y, w, h = values[2:6]
-        rows[int(values[0])].append(([x, y, x + w, y + h], label, int(values[1])))
+        x, y, w, h = row.box
+        rows[row.frame].append(([x, y, x + w, y + h], label, row.track))
     frames = {
         frame: FrameTruth(
             np.array([box for box, _, _ in found], np.float64).reshape(-1, 4),

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from camera_counting.mot import MOT_CLASSES
 from pipelines.datasets.errors import UnreadableSourceError
 from pipelines.datasets.readers.base import DatasetReader
-from pipelines.datasets.readers.mot_format import MOT_CLASSES, FrameTruth, read_mot
+from pipelines.datasets.readers.mot_format import FrameTruth, read_mot
 from pipelines.datasets.readers.provenance import SIDECAR, Origin, Provenance
 from pipelines.datasets.records import Clip, Finding, Reading, Record
 

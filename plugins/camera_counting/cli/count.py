@@ -1,4 +1,4 @@
-"""`camera-counting count`: count on a clip, a picture or a folder of pictures."""
+"""`camera-counting count`: count on a clip, a picture, a folder of pictures, or published detections."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from camera_counting.cli.output import check_writable, write_json
+from camera_counting.cli.recorded import Recorded, count_recorded
 from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
@@ -39,10 +40,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("source")
-@click.option(
-    "--model", "model_uri", required=True, metavar="URI", help="Model: a folder or any MLflow model URI."
-)
+@click.argument("source", required=False)
+@click.option("--model", "model_uri", metavar="URI", help="Model: a folder or any MLflow model URI.")
 @click.option("--scene", "scene_file", type=_FILE, metavar="FILE", help="Lines and zones, YAML or JSON.")
 @click.option("--json", "json_file", type=_FILE, metavar="OUT", help="Write the counts as JSON; - prints them.")
 @click.option("--video", "video_file", type=_FILE, metavar="OUT", help="Write the annotated clip (mp4).")
@@ -51,46 +50,51 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--fps",
     type=click.FloatRange(0, min_open=True),
-    help="Take a folder's pictures for the frames of a clip with this rate.",
+    help="Take a folder's pictures, or --detections, for the frames of a clip with this rate.",
+)
+@click.option(
+    "--detections",
+    type=_FILE,
+    metavar="FILE",
+    help="Count detections that were made elsewhere (MOT format), without SOURCE and model.",
+)
+@click.option("--size", metavar="WIDTHxHEIGHT", help="With --detections: size of the frames in pixels.")
+@click.option(
+    "--labels",
+    metavar="A,B,...",
+    help="With --detections: names of the class numbers 1, 2, ...; default: MOT16's numbers.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar, no table; warnings only.")
 def count(
-    source: str,
-    model_uri: str,
+    source: str | None,
+    model_uri: str | None,
     scene_file: Path | None,
     json_file: Path | None,
     video_file: Path | None,
     confidence: float | None,
     classes: str | None,
     fps: float | None,
+    detections: Path | None,
+    size: str | None,
+    labels: str | None,
     quiet: bool,
 ) -> None:
-    """Count on SOURCE: a clip, a picture, or a folder of pictures.
+    """Count on SOURCE: a clip, a picture, or a folder of pictures; or on the detections of a file.
 
     Over a line, `in` is from its left-hand to its right-hand side as seen along its direction; `camera-counting
     draw` shows it.
     """
     console = Console(stderr=True, quiet=quiet)
-    check_writable(json_file, Path(source), scene_file, video_file)
-    check_writable(video_file, Path(source), scene_file)
-    if video_file is not None and video_file.suffix.lower() != ".mp4" and not is_device(video_file):
-        raise click.UsageError(f"--video {video_file}: expected the name of a file that ends in .mp4")
-    scene = None if scene_file is None else Scene.load(scene_file)
-    opened = open_source(source, fps=fps)
-    with opened:
-        if fps is not None and not Path(source).is_dir():
-            raise click.UsageError(f"--fps is the rate of a folder of pictures; {source} is none")
-        single = isinstance(opened, PictureFolder) and fps is None
-        if single and video_file is not None:
-            raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
-        with console.status("loading the model"):
-            model = _load(model_uri)
-        wanted = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
-        settings: dict[str, Any] = {"scene": scene, "confidence": confidence, "classes": wanted}
-        if single and isinstance(opened, PictureFolder):
-            told = _count_pictures(model, opened, console, **settings)
-        else:
-            told = _count_clip(model, opened, video_file, console, **settings)
+    recorded = Recorded(detections, size, labels)
+    from_file = recorded.checked(source, model_uri, video_file, fps)
+    check_writable(json_file, detections if source is None else Path(source), scene_file, video_file)
+    wanted = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
+    if source is None or model_uri is None or from_file:
+        scene = None if scene_file is None else Scene.load(scene_file)
+        told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted)
+    else:
+        settings: dict[str, Any] = {"confidence": confidence, "classes": wanted}
+        told = _count_source(source, model_uri, scene_file, video_file, fps, console, settings)
     # before anything is shown: what was counted for hours must not depend on a terminal
     if json_file is not None:
         write_json(json_file, told)
@@ -100,6 +104,33 @@ def count(
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     if video_file is not None:
         console.print(f"annotated clip: {video_file}", markup=False, highlight=False)
+
+
+def _count_source(
+    source: str,
+    model_uri: str,
+    scene_file: Path | None,
+    video_file: Path | None,
+    fps: float | None,
+    console: Console,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    check_writable(video_file, Path(source), scene_file)
+    if video_file is not None and video_file.suffix.lower() != ".mp4" and not is_device(video_file):
+        raise click.UsageError(f"--video {video_file}: expected the name of a file that ends in .mp4")
+    settings["scene"] = None if scene_file is None else Scene.load(scene_file)
+    opened = open_source(source, fps=fps)
+    with opened:
+        if fps is not None and not Path(source).is_dir():
+            raise click.UsageError(f"--fps is the rate of a folder of pictures; {source} is none")
+        single = isinstance(opened, PictureFolder) and fps is None
+        if single and video_file is not None:
+            raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
+        with console.status("loading the model"):
+            model = _load(model_uri)
+        if single and isinstance(opened, PictureFolder):
+            return _count_pictures(model, opened, console, **settings)
+        return _count_clip(model, opened, video_file, console, **settings)
 
 
 def _load(model_uri: str) -> CountingModel:
