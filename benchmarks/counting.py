@@ -1,0 +1,210 @@
+"""Counting on the same detections: this engine against Ultralytics ObjectCounter and supervision's LineZone.
+
+    python -m benchmarks.counting [--model URI] [--parts tuned,unseen] [--rounds 1] [--quick] [--cache FOLDER]
+    python -m benchmarks.counting --model URI --clip FILE --truth gt.txt --line x1,y1,x2,y2 [--labels person,car]
+
+Every system gets the very detections that one detector made on one clip; `benchmarks.counting_systems` says how
+each is driven. What they are measured on:
+
+- **drawn** clips of the scene generator: every density in four weathers, each at another camera, at 12.5 frames a
+  second, at half of that, and some at 25; detected by `--model`, by default what `make demo` has left in .demo;
+- **simulated** detections (`benchmarks.simulated`), for many more crossings than could be drawn;
+- with `--clip`, a clip of your own with MOT ground truth; `benchmarks.mot_truth` works out who crossed the line.
+
+The engine is tuned on the clips of one part, "tuned"; those of the other, "unseen", are looked at for figures
+alone. Drawing and detecting take a while the first time, and are kept in `--cache` (a temporary folder without
+it); what the peers counted is kept there, too. Frames per second are those of tracking and counting alone,
+without decoding and detection. Figures go to benchmarks/results/counting.json.
+
+The published figures were taken with a detector that was made from the demo's in about an hour on two cores:
+
+    python -m pipelines.prepare --out bench/data --pictures 1000 --cameras 24 --town 500 --density crowded \\
+        --width 480 --height 270 --clips 0 --test 0 --val 0.1 \\
+        --mixture '{"day":0.5,"dusk":0.2,"night":0.3,"clear":0.5,"rain":0.27,"fog":0.23}'
+    python -m pipelines.train --data bench/data --image_size 320 --epochs 14 --work bench/training \\
+        --weights .demo/training/detector/0001/checkpoint.pt
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.counting_cases import Case, generated_case, plans, simulated_cases, thinned
+from benchmarks.counting_clip import clip_case
+from benchmarks.counting_figures import Figures, better_settings, figures_of
+from benchmarks.counting_runs import Outcome, outcome_of
+from benchmarks.counting_systems import SYSTEMS, Entry
+from benchmarks.record import keep, table
+
+DEMO = Path(__file__).resolve().parents[1] / ".demo" / "mlflow.db"
+COLUMNS = ("error", "wrong/true", "clear", "MAE", "GEH", "<5", "effect.", "S1", "MOTA", "IDF1", "HOTA", "fps")
+
+Outcomes = dict[str, list[Outcome]]
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    arguments = _parser().parse_args()
+    with _cache(arguments.cache) as cache:
+        model = _model(arguments.model)
+        if arguments.clip:
+            cases = [clip_case(arguments.clip, arguments.truth, arguments.line, arguments.labels, model, cache)]
+        else:
+            cases = list(_cases(arguments, model, cache))
+        outcomes = {entry.name: [] for entry in SYSTEMS}  # type: Outcomes
+        for number, case in enumerate(cases, start=1):
+            for entry in SYSTEMS:
+                outcomes[entry.name].append(outcome_of(entry, case, cache))
+            _tell(f"{number}/{len(cases)} {case.name}")
+    chosen = _chosen(cases, outcomes)
+    kept: dict[str, Any] = {"chosen": {peer: entry.name for peer, entry in chosen.items()}}
+    for part in dict.fromkeys(case.part for case in cases):
+        kept[part] = _part(part, cases, outcomes, chosen)
+    if arguments.clip is None and not arguments.quick:
+        keep("counting", kept)
+
+
+def _cases(arguments: argparse.Namespace, model: Any, cache: Path) -> Iterator[Case]:
+    parts = arguments.parts.split(",")
+    for plan in plans(parts, quick=arguments.quick, rounds=arguments.rounds):
+        _tell(f"preparing {plan.name}")
+        case = generated_case(plan, model, cache)
+        yield case
+        if plan.fps < 20:
+            yield thinned(case, 2)
+    for part in parts:
+        yield from simulated_cases(part, quick=arguments.quick, rounds=arguments.rounds)
+
+
+def _chosen(cases: Sequence[Case], outcomes: Outcomes) -> dict[str, Entry]:
+    """The better setting of each peer on what may be tuned on, or on all there is."""
+    tuned = [i for i, case in enumerate(cases) if case.part == "tuned"] or list(range(len(cases)))
+    own = [cases[i] for i in tuned]
+    errors = {
+        entry.name: figures_of(own, [outcomes[entry.name][i] for i in tuned], tracking=False).error
+        for entry in SYSTEMS
+    }
+    return better_settings(SYSTEMS, errors)
+
+
+def _part(part: str, cases: Sequence[Case], outcomes: Outcomes, chosen: dict[str, Entry]) -> dict[str, Any]:
+    """Print and return the figures of one part: in all, and cell by cell."""
+
+    def figures(entry: Entry, wanted: Callable[[Case], bool], tracking: bool = False) -> Figures:
+        index = [i for i, case in enumerate(cases) if case.part == part and wanted(case)]
+        return figures_of([cases[i] for i in index], [outcomes[entry.name][i] for i in index], tracking=tracking)
+
+    mine = [case for case in cases if case.part == part]
+    clear = any(case.clear for case in mine)
+    whole = {entry.name: figures(entry, lambda case: True, tracking=True) for entry in chosen.values()}
+    in_clear = {entry.name: figures(entry, lambda case: case.clear) for entry in chosen.values() if clear}
+    table(
+        f"{part}: {len(mine)} clips, {sum(len(case.detections) for case in mine)} frames",
+        ["system", *COLUMNS],
+        [_row(name, found, in_clear.get(name)) for name, found in whole.items()],
+    )
+    groups: dict[str, dict[str, Callable[[Case], bool]]] = {
+        "cell": {cell: (lambda case, c=cell: case.cell == c) for cell in dict.fromkeys(c.cell for c in mine)},  # type: ignore[misc]
+        "frames a second": {
+            f"{fps:g}": (lambda case, f=fps: case.fps == f)  # type: ignore[misc]
+            for fps in sorted({case.fps for case in mine})
+        },
+    }
+    kept: dict[str, Any] = {"in all": {name: _json(found) for name, found in whole.items()}}
+    kept["in clear weather"] = {name: _json(found) for name, found in in_clear.items()}
+    for title, rows in groups.items():
+        cells = {row: [figures(entry, wanted) for entry in chosen.values()] for row, wanted in rows.items()}
+        table(
+            f"{part}: total count error by {title}",
+            [title, "true", *chosen],
+            [[row, str(found[0].true), *(f"{one.error:.1%}" for one in found)] for row, found in cells.items()],
+        )
+        kept[title] = {
+            row: {"true": found[0].true} | {peer: one.wrong for peer, one in zip(chosen, found, strict=True)}
+            for row, found in cells.items()
+        }
+    return kept
+
+
+def _row(name: str, found: Figures, clear: Figures | None) -> list[str]:
+    score = found.tracking
+    tracking = ["-"] * 3 if score is None else [f"{v:.3f}" for v in (score.mota, score.idf1, score.hota)]
+    return [
+        name,
+        f"{found.error:.1%}",
+        f"{found.wrong}/{found.true}",
+        "-" if clear is None else f"{clear.error:.1%}",
+        f"{found.counting['mae']:.2f}",
+        f"{found.counting['geh']:.2f}",
+        f"{found.counting['geh_below_5']:.0%}",
+        f"{found.effectiveness:.3f}",
+        f"{found.s1:.3f}",
+        *tracking,
+        f"{found.fps:.0f}",
+    ]
+
+
+def _json(found: Figures) -> dict[str, Any]:
+    values = asdict(found)
+    values["counting"] = {name: round(value, 4) for name, value in found.counting.items()}
+    return values
+
+
+def _model(uri: str | None) -> Any:
+    """The detector: what was asked for, or what the demo serves."""
+    import mlflow
+
+    from camera_counting import load_model
+
+    if uri is None:
+        if not DEMO.exists():
+            raise SystemExit("error: expected --model URI, or what `make demo` leaves in .demo: run it first")
+        mlflow.set_tracking_uri(f"sqlite:///{DEMO}")
+        uri = "models:/camera-counter@serving"
+    return load_model(uri)
+
+
+@contextmanager
+def _cache(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _line(text: str) -> tuple[float, float, float, float]:
+    values = tuple(float(v) for v in text.split(","))
+    if len(values) != 4 or values[:2] == values[2:]:
+        raise argparse.ArgumentTypeError(f"expected x1,y1,x2,y2 in pixels, two points, got {text}")
+    return values
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", metavar="URI", help="the detector; by default the demo's")
+    parser.add_argument("--parts", default="tuned,unseen", help="of the clips")
+    parser.add_argument("--rounds", type=int, default=1, help="how many clips of each kind")
+    parser.add_argument("--quick", action="store_true", help="a third of the clips; keeps no figures")
+    parser.add_argument("--cache", type=Path, help="folder for clips, detections and the peers' counts")
+    parser.add_argument("--clip", type=Path, help="a clip of your own")
+    parser.add_argument("--truth", type=Path, help="its ground truth in MOT format")
+    parser.add_argument("--line", type=_line, help="x1,y1,x2,y2 in pixels")
+    parser.add_argument("--labels", type=lambda text: text.split(","), help="names of the truth's class numbers")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The counting benchmark's own parts: true crossings of a line from true tracks, and fair play between systems."""
+
+from __future__ import annotations
+
+import doctest
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import mot_truth
+from benchmarks.counting_cases import Case, Crossing, thinned
+from benchmarks.counting_figures import better_settings, figures_of
+from benchmarks.counting_runs import outcome_of
+from benchmarks.counting_systems import SYSTEMS
+from benchmarks.mot_truth import MotTracks, line_crossings, read_tracks, score_tracks
+from camera_counting.detections import Detections
+from camera_counting.scene import Scene
+
+LEVEL = ((0.0, 100.0), (200.0, 100.0))  # from left to right
+
+
+def feet(*points: tuple[float, float] | None, height: float = 40) -> MotTracks:
+    """One track whose feet are at these points, frame by frame; None hides it."""
+    rows = [(f, p) for f, p in enumerate(points) if p is not None]
+    boxes = [[x - 10, y - height, x + 10, y] for _, (x, y) in rows]
+    ones = np.ones(len(rows), np.int64)
+    return MotTracks(
+        len(points), np.array([f for f, _ in rows]), ones, ones, np.array(boxes, float).reshape(-1, 4)
+    )
+
+
+def test_examples() -> None:
+    assert doctest.testmod(mot_truth).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(50, 80), (50, 90), (50, 110)], [(1.5, "in")]),
+        ([(50, 110), (50, 90)], [(0.5, "out")]),
+        # there and back is two
+        ([(50, 80), (50, 120), (50, 80)], [(0.5, "in"), (1.5, "out")]),
+        # beside the line's end
+        ([(250, 80), (250, 120)], []),
+        ([(-1, 80), (-1, 120)], []),
+        # trembling on the line, less than 3 % of 40 pixels beyond it, and then on
+        ([(50, 90), (50, 101), (50, 99.5), (50, 100.5), (50, 130)], [(2.5, "in")]),
+        # trembling, and back to where it came from
+        ([(50, 90), (50, 101), (50, 99.5), (50, 100.5), (50, 80)], []),
+        # hidden while it crosses
+        ([(50, 80), None, None, None, (50, 120)], [(2.0, "in")]),
+        # exactly on the line for a frame
+        ([(50, 90), (50, 100), (50, 110)], [(1.0, "in")]),
+        ([(50, 110), (50, 100), (50, 90)], [(1.0, "out")]),
+        # begins on the line: nobody knows from where it came
+        ([(50, 100), (50, 120)], []),
+        ([], []),
+    ],
+)
+def test_who_crossed_a_line(points, expected) -> None:
+    found = [(frame, way) for frame, _, _, way in line_crossings(feet(*points), *LEVEL)]
+    assert found == expected
+
+
+def test_a_line_drawn_the_other_way_turns_in_and_out() -> None:
+    found = line_crossings(feet((50, 80), (50, 120)), LEVEL[1], LEVEL[0])
+    assert [way for *_, way in found] == ["out"]
+
+
+def test_the_class_is_that_of_most_boxes() -> None:
+    tracks = feet((50, 80), (50, 90), (50, 120))
+    kinds = MotTracks(3, tracks.frame, tracks.track, np.array([3, 3, 1]), tracks.boxes)
+    assert [kind for _, _, kind, _ in line_crossings(kinds, *LEVEL)] == [3]
+
+
+@given(
+    st.lists(st.integers(0, 200).filter(lambda y: abs(y - 100) > 2), min_size=2, max_size=30), st.floats(1, 199)
+)
+def test_ins_and_outs_alternate_and_balance(ys: list[int], x: float) -> None:
+    ways = [way for *_, way in line_crossings(feet(*((x, y) for y in ys)), *LEVEL)]
+    assert all(a != b for a, b in itertools.pairwise(ways))
+    assert ways.count("in") - ways.count("out") == (ys[-1] > 100) - (ys[0] > 100)
+
+
+def test_ground_truth_is_read_without_what_is_not_to_be_considered(tmp_path: Path) -> None:
+    path = tmp_path / "gt.txt"
+    path.write_text("2,7,10,20,30,40,1,3,1\n1,7,0,0,5,5,1,3\n1,8,0,0,5,5,0,3\n\n")
+    tracks = read_tracks(path, frames=5)
+    assert (tracks.frames, tracks.frame.tolist(), tracks.track.tolist()) == (5, [0, 1], [7, 7])
+    assert tracks.boxes[1].tolist() == [10, 20, 40, 60]
+    half = MotTracks(5, np.arange(5), np.ones(5, int), np.ones(5, int), np.zeros((5, 4))).every(2)
+    assert (half.frames, half.frame.tolist()) == (3, [0, 1, 2])
+    path.write_text("1,7,0,0,5,5\nx\n")
+    with pytest.raises(ValueError, match=r"gt\.txt, line 2: expected"):
+        read_tracks(path)
+
+
+def test_tracks_are_scored_whatever_their_class() -> None:
+    pytest.importorskip("trackers")
+    true = feet((50, 80), (50, 90), (50, 100), (50, 110))
+    trucks = MotTracks(true.frames, true.frame, true.track, np.full(4, 3), true.boxes)
+    right = score_tracks([(trucks, true)])
+    assert (right.mota, right.idf1, right.hota, right.switches) == pytest.approx((1, 1, 1, 0))
+    # another identity for the second half: one switch in four boxes; half of them have the identity's best match
+    broken = MotTracks(4, true.frame, np.array([1, 1, 2, 2]), true.kind, true.boxes)
+    split = score_tracks([(true, broken)])
+    assert (split.mota, split.idf1, split.switches) == pytest.approx((0.75, 0.5, 1))
+    nothing = MotTracks(4, *(np.empty(0, np.int64),) * 3, np.empty((0, 4)))
+    assert score_tracks([(true, nothing)]).mota == 0
+
+
+def case(ways: tuple[str, ...] = ("down", "up", "right")) -> Case:
+    """Plain walks over a level and an upright line, 2 s at 25 frames a second."""
+    paths = {
+        "down": lambda f: (100, 60 + 3 * f),
+        "up": lambda f: (200, 210 - 3 * f),
+        "right": lambda f: (300 + 3 * f, 300),
+    }
+    frames = []
+    for f in range(50):
+        at = [paths[way](f) for way in ways]
+        boxes = [[x - 12, y - 50, x + 12, y] for x, y in at]
+        frames.append(Detections.of(boxes, [0.9] * len(at), [0] * len(at), ("person", "car")))
+    lines = [
+        {"name": "level", "from": [20, 140], "to": [260, 140], "classes": ["person"]},
+        {"name": "upright", "from": [370, 200], "to": [370, 350], "classes": ["person"]},
+    ]
+    scene = Scene.from_dict({"camera": "yard", "units": "pixels", "lines": lines})
+    # y = 140 is reached after 26.7 and 23.3 frames; x = 370 after 23.3; rightwards over a line downwards is out
+    truth = {
+        "down": Crossing("level", "in", "person", 26.7 / 25),
+        "up": Crossing("level", "out", "person", 23.3 / 25),
+        "right": Crossing("upright", "out", "person", 23.3 / 25),
+    }
+    return Case(
+        name="walks", cell="walks", part="tuned", scene=scene.for_size(480, 360), size=(480, 360), fps=25.0,
+        names=("person", "car"), detections=tuple(frames), confidence=0.25, truth=tuple(truth[w] for w in ways),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", SYSTEMS, ids=lambda entry: entry.name)
+def test_every_system_counts_plain_walks_in_the_right_directions(entry, tmp_path) -> None:
+    """None is held back by how it is driven: what is easy, all of them count, and by when it is true."""
+    pytest.importorskip("ultralytics")
+    pytest.importorskip("supervision")
+    walks = case()
+    outcome = outcome_of(entry, walks, tmp_path)
+    again = outcome_of(entry, walks, tmp_path)
+    assert outcome.counts == again.counts
+    assert (outcome.tracks.boxes == again.tracks.boxes).all()
+    figures = figures_of([walks], [outcome])
+    assert (figures.wrong, figures.true) == (0, 3)
+    # the feet meet the line in the fifth of ten segments or the sixth; the middle of the box up to 17 frames later
+    assert figures.effectiveness > 0.7
+    assert len(outcome.tracks.track) > 100
+
+
+def test_a_slower_camera_has_every_nth_frame() -> None:
+    slow = thinned(case(), 2)
+    assert (slow.fps, len(slow.detections), slow.seconds) == (12.5, 25, 2.0)
+
+
+def test_the_better_setting_of_a_peer_is_taken() -> None:
+    errors = {entry.name: 0.1 if "(defaults)" in entry.name else 0.2 for entry in SYSTEMS} | {
+        "LineZone, OCSORT (detector's confidence)": 0.05
+    }
+    chosen = better_settings(SYSTEMS, errors)
+    assert chosen["LineZone, OCSORT"].name == "LineZone, OCSORT (detector's confidence)"
+    assert chosen["LineZone, ByteTrack"].name == "LineZone, ByteTrack (defaults)"
+    assert next(iter(chosen)) == "ours"
