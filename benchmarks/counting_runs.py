@@ -1,7 +1,8 @@
 """One system over one clip: what it counted by when, what it tracked, and how long that took.
 
 What a peer counts on given detections does not change from one day to the next: its outcome is kept in the cache
-under the digest of the detections, and is not worked out again until a library changes. Ours is always run.
+under the digest of the detections, and is not worked out again until a library or the way it is driven changes.
+Ours is always run.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.counting_cases import Case
-from benchmarks.counting_systems import Entry
+from benchmarks.counting_systems import DRIVEN, Entry
 from benchmarks.mot_truth import MotTracks
 
 __all__ = ["SEGMENTS", "Outcome", "outcome_of"]
 
 SEGMENTS = 10  # of AI City's effectiveness
+
+# line, direction and class, to what had been counted by the end of each segment
+Counts = dict[tuple[str, str, str], list[int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +44,7 @@ class Outcome:
         For tracking and counting alone.
     """
 
-    counts: dict[tuple[str, str, str], list[int]]
+    counts: Counts
     tracks: MotTracks
     seconds: float
 
@@ -48,30 +52,33 @@ class Outcome:
 def outcome_of(entry: Entry, case: Case, cache: Path) -> Outcome:
     """Run a system over a clip, or take what a peer gave before."""
     if entry.peer == "ours":
-        return _run(entry, case)
+        return _run(entry, case)[entry.variant]
     kept = cache / "outcomes" / f"{_key(entry, case)}.npz"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         _write(kept, _run(entry, case))
-    return _read(kept)
+    return _read(kept, entry.variant)
 
 
-def _run(entry: Entry, case: Case) -> Outcome:
+def _run(entry: Entry, case: Case) -> dict[str, Outcome]:
+    """All variants of a system, whose tracks are the same."""
     system = entry.make(case)
     number = len(case.detections)
     # the last frame of each segment but the last, whose end is the clip's
     ends = [int(np.floor(number * i / SEGMENTS)) for i in range(1, SEGMENTS)]
-    counts: dict[tuple[str, str, str], list[int]] = {}
+    counts: dict[str, Counts] = {variant: {} for variant in system.variants}
     rows, taken, segment = [], 0.0, 0
 
     def note() -> None:
-        for key, count in system.counts().items():
-            counts.setdefault(key, [0] * SEGMENTS)[segment] = count
+        for variant, told in counts.items():
+            for key, count in system.counts(variant).items():
+                told.setdefault(key, [0] * SEGMENTS)[segment] = count
 
     for frame, seen in enumerate(case.detections):
         start = time.perf_counter()
         ids, boxes = system.step(frame, seen)
         taken += time.perf_counter() - start
+        system.beside()
         rows += [(frame, int(i), *map(float, box)) for i, box in zip(ids, boxes, strict=True)]
         while segment < SEGMENTS - 1 and frame >= ends[segment]:
             note()
@@ -83,7 +90,8 @@ def _run(entry: Entry, case: Case) -> Outcome:
     note()
     table = np.array(rows, np.float64).reshape(-1, 6)
     frame_of, track = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-    return Outcome(counts, MotTracks(number, frame_of, track, np.ones_like(track), table[:, 2:]), taken)
+    tracks = MotTracks(number, frame_of, track, np.ones_like(track), table[:, 2:])
+    return {variant: Outcome(told, tracks, taken) for variant, told in counts.items()}
 
 
 def _key(entry: Entry, case: Case) -> str:
@@ -96,19 +104,21 @@ def _key(entry: Entry, case: Case) -> str:
 def _identity(entry: Entry, case: Case) -> Iterator[bytes]:
     libraries = [f"{name} {version(name)}" for name in ("ultralytics", "trackers", "supervision")]
     lines = [(line.name, line.start, line.end, line.classes) for line in case.scene.lines]
-    yield json.dumps([entry.name, libraries, lines, case.size, case.fps, case.names, case.confidence]).encode()
-    yield Path(__file__).with_name("counting_systems.py").read_bytes()
+    yield json.dumps(
+        [DRIVEN, entry.run, libraries, lines, case.size, case.fps, case.names, case.confidence]
+    ).encode()
     for seen in case.detections:
         yield seen.boxes.tobytes() + seen.scores.tobytes() + seen.class_ids.tobytes() + b"|"
 
 
-def _write(path: Path, outcome: Outcome) -> None:
+def _write(path: Path, outcomes: dict[str, Outcome]) -> None:
     part = path.with_suffix(".part.npz")
-    counts = json.dumps([[*key, numbers] for key, numbers in outcome.counts.items()])
+    told = {v: [[*key, numbers] for key, numbers in outcome.counts.items()] for v, outcome in outcomes.items()}
+    outcome = outcomes[""]
     tracks = outcome.tracks
     np.savez_compressed(
         part,
-        counts=np.array(counts),
+        counts=np.array(json.dumps(told)),
         seconds=outcome.seconds,
         frames=tracks.frames,
         frame=tracks.frame,
@@ -118,9 +128,9 @@ def _write(path: Path, outcome: Outcome) -> None:
     part.replace(path)
 
 
-def _read(path: Path) -> Outcome:
+def _read(path: Path, variant: str) -> Outcome:
     with np.load(path) as held:
-        rows = json.loads(str(held["counts"]))
+        rows = json.loads(str(held["counts"]))[variant]
         track = held["track"]
         tracks = MotTracks(int(held["frames"]), held["frame"], track, np.ones_like(track), held["boxes"])
         return Outcome({(a, b, c): list(numbers) for a, b, c, numbers in rows}, tracks, float(held["seconds"]))

@@ -1,22 +1,23 @@
 """The counters that are compared, all fed with the same given detections; none sees a picture.
 
 - **ours**: `camera_counting.counting.CameraCount` with its defaults, as `count_detections` drives it.
-- **Ultralytics ObjectCounter**: the library's own class and its own trackers. Only `extract_tracks` is replaced:
-  where the library would run its network, the given detections go as `Boxes` into the tracker object that the
-  library's `on_predict_start` would have made from its yaml, and what that tracker gives is taken over as the
-  library's `on_predict_postprocess_end` does. As documented there is one counter per line, with `classes` those
-  of the line, and it sees scores from 0.25 on (`conf`). Its optical flow against moving cameras is off, since
-  these cameras hang still and no picture is there. It watches the middle of the box; so that lines drawn on the
-  ground are not held against it, "at the feet" is a variant that watches the middle of the lower side instead,
-  which the library does not offer.
-- **supervision LineZone** over ByteTrack and OC-SORT of `trackers`, as its guide has it: one tracker, one zone per
-  line, fed with the detections of the line's classes; anchored at the bottom centre, which its guide advises for
-  the ground.
+- **Ultralytics ObjectCounter**: the library's own class and its own trackers (TrackTrack, its default, and
+  BoT-SORT). Only `extract_tracks` is replaced: where the library would run its network, the given detections go
+  as `Boxes` into the tracker that the library's `on_predict_start` would have made from its yaml, and what that
+  tracker gives is taken over as in the library's `on_predict_postprocess_end`. As documented there is one counter
+  per line, with `classes` those of the line. Its optical flow against moving cameras is off, since these cameras
+  hang still and no picture is there; nothing is drawn. It watches the middle of the box; so that lines drawn on
+  the ground are not held against it, "at the feet" watches the middle of the lower side instead, which the
+  library does not offer.
+- **supervision LineZone** over ByteTrack and OC-SORT of `trackers`: one tracker, one zone per line, fed with the
+  tracks of the line's classes; anchored at the bottom centre, which it offers and which suits lines on the ground,
+  rather than at all four corners, its default.
 
 Each peer comes in two settings, and the better of the two over the tuned clips is the one that is held against
-ours: its defaults, and the same with its thresholds of score moved to the detector's own confidence, as each
-documentation advises for detectors whose scores lie elsewhere than COCO's. All run frame by frame, one clip after
-another, with new state for each.
+ours: its defaults, which see scores from 0.25 on (`conf` of ObjectCounter and of Ultralytics' predict in
+supervision's guide), and the same with its thresholds of score at the detector's own confidence, which see
+fainter ones, from 0.1 on, where the tracker has a use for them. All run frame by frame, one clip after another,
+with new state for each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,12 @@ from benchmarks.counting_cases import Case
 from camera_counting.counting import CameraCount
 from camera_counting.detections import Detections
 
-__all__ = ["SYSTEMS", "Counts", "System"]
+__all__ = ["DRIVEN", "SYSTEMS", "Counts", "Entry", "System"]
+
+DRIVEN = 1
+"""Goes up when the way a peer is driven changes, so that what it counted before is forgotten."""
+
+AT_THE_FEET = ", at the feet"
 
 # line, direction, class
 Counts = dict[tuple[str, str, str], int]
@@ -54,9 +60,16 @@ class System(ABC):
         """End the clip; most have nothing to do."""
         return
 
+    def beside(self) -> None:
+        """What is done for each frame that does not belong to the system, and whose time is not its own."""
+        return
+
     @abstractmethod
-    def counts(self) -> Counts:
+    def counts(self, variant: str = "") -> Counts:
         """The crossings counted so far."""
+
+    variants: ClassVar[tuple[str, ...]] = ("",)
+    """Ways of counting the same tracks, which are followed once."""
 
 
 class Ours(System):
@@ -76,7 +89,7 @@ class Ours(System):
         """See `System.finish`."""
         self._camera.finish()
 
-    def counts(self) -> Counts:
+    def counts(self, variant: str = "") -> Counts:
         """See `System.counts`."""
         return {
             (line, way, name): number
@@ -87,29 +100,40 @@ class Ours(System):
 
 
 class UltralyticsCounter(System):
-    """ObjectCounter over one of the library's trackers."""
+    """ObjectCounter over one of the library's trackers; beside it another one that watches the feet."""
 
-    def __init__(self, case: Case, tracker: str, *, feet: bool = False, own: bool = False) -> None:
+    variants = ("", AT_THE_FEET)
+
+    def __init__(self, case: Case, tracker: str, *, own: bool = False) -> None:
         super().__init__(case)
         confidence = case.confidence if own else None
-        self._lines = [
-            (line, _given_counter(case, line, tracker, feet=feet, confidence=confidence))
-            for line in case.scene.lines
-        ]
+        self._counters = {
+            variant: [
+                (line, _given_counter(case, line, tracker, feet=bool(variant), confidence=confidence))
+                for line in case.scene.lines
+            ]
+            for variant in self.variants
+        }
 
     def step(self, frame: int, seen: Detections) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """See `System.step`."""
         ids, boxes = [], []
-        for number, (_, counter) in enumerate(self._lines):
+        lines = self._counters[""]
+        for number, (_, counter) in enumerate(lines):
             found = counter.count_given(seen)
-            ids += [track * len(self._lines) + number for track in counter.track_ids]
+            ids += [track * len(lines) + number for track in counter.track_ids]
             boxes.append(found)
         return np.array(ids, np.int64), np.concatenate(boxes) if boxes else np.empty((0, 4))
 
-    def counts(self) -> Counts:
+    def beside(self) -> None:
+        """See `System.beside`."""
+        for (_, counter), (_, other) in zip(*self._counters.values(), strict=True):
+            other.count_tracks_of(counter)
+
+    def counts(self, variant: str = "") -> Counts:
         """See `System.counts`."""
         found: Counts = {}
-        for line, counter in self._lines:
+        for line, counter in self._counters[variant]:
             (x1, y1), (x2, y2) = line.start, line.end
             # its IN is rightwards over a steep line and downwards over a flat one, whichever way it was drawn
             turned = y2 > y1 if abs(x1 - x2) < abs(y1 - y2) else x2 < x1
@@ -162,11 +186,21 @@ def _given_counter(case: Case, line: Any, tracker: str, *, feet: bool, confidenc
             rows = [seen.boxes[kept], seen.scores[kept, None], seen.class_ids[kept, None]]
             self.given = torch.as_tensor(np.concatenate(rows, axis=1).astype(np.float32))
             self.extract_tracks(None)
+            self.count_tracks()
+            return np.asarray(self.boxes)
+
+        def count_tracks_of(self, other: Any) -> None:
+            """Count what another one follows."""
+            self.boxes, self.track_ids, self.clss = other.boxes, other.track_ids, other.clss
+            self.forget_tracks([track.track_id for track in other.follow.removed_stracks_frame])
+            self.count_tracks()
+
+        def count_tracks(self) -> None:
+            """The library's loop over boxes."""
             for box, track, kind in zip(self.boxes, self.track_ids, self.clss, strict=True):
                 self.store_tracking_history(track, box)
                 path = self.track_history[track]
                 self.count_objects(path[-1], track, path[-2] if len(path) > 1 else None, kind)
-            return np.asarray(self.boxes)
 
     counter = Given(
         model="yolo11n.yaml", region=[line.start, line.end], classes=classes, show=False, verbose=False
@@ -219,7 +253,7 @@ class SupervisionCounter(System):
         kept = tracked.tracker_id >= 0
         return tracked.tracker_id[kept], tracked.xyxy[kept]
 
-    def counts(self) -> Counts:
+    def counts(self, variant: str = "") -> Counts:
         """See `System.counts`; its in is from the right-hand to the left-hand side."""
         found: Counts = {}
         for line, _, zone in self._zones:
@@ -231,24 +265,30 @@ class SupervisionCounter(System):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A system by name; `peer` joins the settings of one peer."""
+    """A system by name; `peer` joins the settings of one peer, `run` the variants that count the same tracks."""
 
-    name: str
+    run: str
     peer: str
     make: Callable[[Case], System]
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """As in the tables."""
+        return self.run.replace(" (", f"{self.variant} (") if self.variant else self.run
 
 
 def _entries() -> list[Entry]:
     found = [Entry("ours", "ours", Ours)]
     for tracker in ("tracktrack", "botsort"):
-        for feet in (False, True):
-            peer = f"ObjectCounter, {tracker}" + (", at the feet" if feet else "")
+        for variant in UltralyticsCounter.variants:
             for own in (False, True):
                 found.append(
                     Entry(
-                        peer + _setting(own),
-                        peer,
-                        lambda case, t=tracker, f=feet, o=own: UltralyticsCounter(case, t, feet=f, own=o),  # type: ignore[misc]
+                        f"ObjectCounter, {tracker}{_setting(own)}",
+                        f"ObjectCounter, {tracker}{variant}",
+                        lambda case, t=tracker, o=own: UltralyticsCounter(case, t, own=o),  # type: ignore[misc]
+                        variant,
                     )
                 )
     for tracker in ("ByteTrackTracker", "OCSORTTracker"):

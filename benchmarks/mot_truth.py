@@ -61,10 +61,14 @@ def read_tracks(path: Path, frames: int | None = None) -> MotTracks:
     Raises
     ------
     ValueError
-        With the line's number, where it is not MOT's.
+        With the line's number, where it is not MOT's, or where the file is none of text.
     """
     rows = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a text file of tracks in MOT format, got other bytes") from error
+    for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         try:

@@ -11,14 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import mot_truth
-from benchmarks.counting_cases import Case, Crossing, thinned
+from benchmarks import counting, mot_truth
+from benchmarks.counting_cases import Case, Crossing, plans, thinned
+from benchmarks.counting_clip import clip_case
 from benchmarks.counting_figures import better_settings, figures_of
 from benchmarks.counting_runs import outcome_of
 from benchmarks.counting_systems import SYSTEMS
 from benchmarks.mot_truth import MotTracks, line_crossings, read_tracks, score_tracks
 from camera_counting.detections import Detections
+from camera_counting.detectors import Detector
+from camera_counting.model import CountingModel
 from camera_counting.scene import Scene
+from camera_counting.video import ClipWriter
 
 LEVEL = ((0.0, 100.0), (200.0, 100.0))  # from left to right
 
@@ -172,3 +176,74 @@ def test_the_better_setting_of_a_peer_is_taken() -> None:
     assert chosen["LineZone, OCSORT"].name == "LineZone, OCSORT (detector's confidence)"
     assert chosen["LineZone, ByteTrack"].name == "LineZone, ByteTrack (defaults)"
     assert next(iter(chosen)) == "ours"
+
+
+def test_no_clip_is_in_both_parts_and_no_two_show_the_same_camera() -> None:
+    chosen = plans(["tuned", "unseen"], rounds=2)
+    assert len({plan.name for plan in chosen}) == len(chosen)
+    assert len({(plan.part, plan.number) for plan in chosen}) == len(chosen)
+    assert {plan.name for plan in plans(["tuned"], quick=True)} < {plan.name for plan in chosen}
+
+
+class Bright(Detector):
+    """Detects the bright rectangle of a picture."""
+
+    names = ("person", "car")
+    confidence = 0.25
+
+    def detect(self, pictures, confidence=None):
+        found = []
+        for picture in pictures:
+            rows, columns = (np.flatnonzero((picture[..., 0] > 128).any(axis=axis)) for axis in (1, 0))
+            boxes = [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]] if len(rows) else []
+            found.append(Detections.of(boxes, [0.9] * len(boxes), [1] * len(boxes), self.names))
+        return found
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A car of 30 x 20 pixels that goes down, with its ground truth: MOT16's number of a car, and one occluder."""
+    rows = []
+    with ClipWriter(tmp_path / "clip.mp4", 10) as writer:
+        for i in range(30):
+            image = np.zeros((120, 160, 3), np.uint8)
+            image[10 + 3 * i : 30 + 3 * i, 60:90] = 255
+            rows += [f"{i + 1},5,60,{10 + 3 * i},30,20,1,3,1", f"{i + 1},6,0,{10 + 3 * i},30,20,1,9,1"]
+            writer.write(image, i / 10)
+    (tmp_path / "gt.txt").write_text("\n".join(rows))
+    return tmp_path / "clip.mp4"
+
+
+def test_a_clip_of_ones_own_is_counted_by_all(clip: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """The feet are at y = 30 + 3 i: they go over y = 61 between frames 10 and 11, after 31 / 3 frames."""
+    model = CountingModel(Bright(), digest="bright")
+    case = clip_case(clip, tmp_path / "gt.txt", (20.0, 61.0, 140.0, 61.0), None, model, tmp_path / "cache")
+    (crossing,) = case.truth
+    assert (crossing.direction, crossing.class_name) == ("in", "car")
+    assert crossing.seconds == pytest.approx(31 / 3 / 10)
+    assert len(case.detections) == 30
+    assert list((tmp_path / "cache" / "detections").iterdir())
+    monkeypatch.setattr(counting, "_model", lambda uri: model)
+    monkeypatch.setattr(counting, "SYSTEMS", SYSTEMS[:1])
+    monkeypatch.setattr(counting, "keep", lambda *_: pytest.fail("a clip of one's own is no published figure"))
+    arguments = ["counting", "--clip", clip, "--truth", tmp_path / "gt.txt", "--line", "20,61,140,61"]
+    monkeypatch.setattr("sys.argv", [*map(str, arguments), "--cache", str(tmp_path / "cache")])
+    counting.main()
+    told = capsys.readouterr().out
+    assert "0/1" in told
+    assert "1.000" in told  # MOTA: the occluder is none of the classes that are held against it
+
+
+@pytest.mark.parametrize(
+    ("truth", "labels", "expected"),
+    [
+        (None, None, "--clip needs --truth"),
+        ("gt.txt", ["tram", "ship"], "the model knows person, car: say with --labels"),
+        ("gone.txt", None, "gone.txt"),
+        ("clip.mp4", None, "clip.mp4: expected a text file"),
+    ],
+)
+def test_what_a_clip_needs_is_told(clip: Path, tmp_path: Path, truth, labels, expected: str) -> None:
+    file = None if truth is None else tmp_path / truth
+    with pytest.raises(SystemExit, match="error: .*" + expected):
+        clip_case(clip, file, (0, 9, 9, 9), labels, CountingModel(Bright()), tmp_path)
