@@ -6,15 +6,18 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import camera_counting
 from camera_counting.cli import main
 from camera_counting.errors import SourceError
 from camera_counting.mot import MotLineError, parse_mot_line, read_mot_detections
 
+SCHEMA = json.loads((Path(camera_counting.__file__).parent / "schemas" / "count.schema.json").read_text())
 SCENE = "camera: yard\nunits: pixels\nlines:\n  - {name: gate, from: [0, 240], to: [640, 240]}\n"
 
 
@@ -124,6 +127,7 @@ def test_published_detections_are_counted_without_video_and_model(call, tmp_path
     )
     assert done.exit_code == 0, done.output
     told = json.loads(Path("out.json").read_text())
+    jsonschema.validate(told, SCHEMA)
     gate = told["lines"]["gate"]
     assert (gate["in"], gate["out"]) == (1, 1)
     assert (told["frames"], told["seconds"], told["fps"]) == (30, 1.2, 25)
