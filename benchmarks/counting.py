@@ -13,8 +13,9 @@ each is driven. What they are measured on:
 
 The engine is tuned on the clips of one part, "tuned"; those of the other, "unseen", are looked at for figures
 alone. Drawing and detecting take a while the first time, and are kept in `--cache` (a temporary folder without
-it); what the peers counted is kept there, too. Frames per second are those of tracking and counting alone on one
-processor, without decoding and detection. Figures go to benchmarks/results/counting.json.
+it); what the peers counted is kept there, too; begin with an empty one when the generator has changed. Frames per
+second are those of tracking and counting alone on one processor, without decoding and detection. Figures go to
+benchmarks/results/counting.json.
 
 The published figures were taken with a detector that was made from the demo's, in all weathers and of crowds:
 
@@ -37,7 +38,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.counting_cases import Case, generated_case, plans, simulated_cases, thinned
+from benchmarks.counting_cases import SETS, Case, generated_case, plans, simulated_cases, thinned
 from benchmarks.counting_clip import clip_case
 from benchmarks.counting_figures import Figures, better_settings, figures_of
 from benchmarks.counting_runs import Outcome, outcome_of
@@ -81,7 +82,7 @@ def main() -> None:
 
 
 def _cases(arguments: argparse.Namespace, model: Any, cache: Path) -> Iterator[Case]:
-    parts = arguments.parts.split(",")
+    parts = arguments.parts
     if model is None:
         _tell("no drawn clips: they need --model URI, or what `make demo` leaves in .demo")
     for plan in plans(parts, quick=arguments.quick, rounds=arguments.rounds) if model is not None else ():
@@ -202,11 +203,18 @@ def _line(text: str) -> tuple[float, float, float, float]:
     return values
 
 
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if not set(parts) <= set(SETS):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(SETS)}, got {text}")
+    return parts
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", metavar="URI", help="the detector; by default the demo's")
-    parser.add_argument("--parts", default="tuned,unseen", help="of the clips")
-    parser.add_argument("--rounds", type=int, default=1, help="how many clips of each kind")
+    parser.add_argument("--parts", type=_parts, default=list(SETS), help=f"of the clips: {','.join(SETS)}")
+    parser.add_argument("--rounds", type=int, default=1, choices=range(1, 5), help="how many clips of each kind")
     parser.add_argument("--quick", action="store_true", help="a third of the clips; keeps no figures")
     parser.add_argument("--cache", type=Path, help="folder for clips, detections and the peers' counts")
     parser.add_argument("--clip", type=Path, help="a clip of your own")

@@ -24,7 +24,17 @@ from camera_counting.video import open_source
 from pipelines.datasets.generator import PRESETS, Conditions
 from pipelines.datasets.generator.clips import plan_clip, write_clip
 
-__all__ = ["Case", "Crossing", "Plan", "detections_of", "generated_case", "plans", "simulated_cases", "thinned"]
+__all__ = [
+    "SETS",
+    "Case",
+    "Crossing",
+    "Plan",
+    "detections_of",
+    "generated_case",
+    "plans",
+    "simulated_cases",
+    "thinned",
+]
 
 WEATHERS = {
     "clear": Conditions(),
@@ -205,7 +215,9 @@ def _drawn(plan: Plan, folder: Path) -> dict[str, Path]:
 def detections_of(video: Path, model: CountingModel, folder: Path) -> tuple[Detections, ...]:
     """What the model sees in each frame of a clip, scores from 0.05 on; kept under the model's digest."""
     stamp = video.stat()
-    key = hashlib.sha256(f"{video.name} {stamp.st_size} {model.digest} {_FAINTEST}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        f"{video.name} {stamp.st_size} {stamp.st_mtime_ns} {model.digest} {_FAINTEST}".encode()
+    ).hexdigest()[:24]
     kept = folder / f"{video.stem}.{key}.npz"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
