@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -30,12 +31,15 @@ class Frame:
         RGB, upright.
     name : str
         The picture's file name; empty for the frames of a clip.
+    time : datetime or None
+        UTC, when it was received; of live sources only. A wall clock may jump: durations are told by `seconds`.
     """
 
     index: int
     seconds: float
     image: npt.NDArray[np.uint8]
     name: str = ""
+    time: datetime | None = None
 
 
 class VideoSource(ABC):

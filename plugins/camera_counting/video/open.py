@@ -1,27 +1,28 @@
-"""Which source fits a path."""
+"""Which source fits a path or an address."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
-from camera_counting.errors import SourceError
 from camera_counting.pictures import FORMATS, SUFFIXES, picture_format
+from camera_counting.video.address import is_camera
 from camera_counting.video.base import VideoSource
 from camera_counting.video.file import VideoFile, first_bytes
 from camera_counting.video.folder import PictureFolder
+from camera_counting.video.live import LiveSource
 
 __all__ = ["open_source"]
 
 
 def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -> VideoSource:
-    """Open a video file, a folder of pictures or a single picture.
+    """Open a live camera, a video file, a folder of pictures or a single picture.
 
     Parameters
     ----------
     source : str, Path or VideoSource
-        What is open already is given back as it is.
+        A path; or a camera's address (rtsp, rtsps, http, https) or device (/dev/video0), opened as a `LiveSource`,
+        which tells in its `state` whether frames come. What is open already is given back as it is.
     fps : float, optional
         Rate of a folder's pictures, 1 where it is not given; a clip tells its own times.
 
@@ -32,11 +33,8 @@ def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -
     """
     if isinstance(source, VideoSource):
         return source
-    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
-        scheme = source.split("://", 1)[0]
-        raise SourceError(
-            f"expected a file or a folder, got an address ({scheme}://): live cameras cannot be opened yet"
-        )
+    if isinstance(source, str) and is_camera(source):
+        return LiveSource(source)
     path = Path(source)
     return PictureFolder(path, fps or 1.0) if _holds_pictures(path) else VideoFile(path)
 

@@ -163,7 +163,7 @@ def test_a_truncated_clip_is_counted_with_a_warning(call, clip, tmp_path):
         (["clip.mp4", "--video", "o.avi"], "expected the name of a file that ends in .mp4"),
         (["clip.mp4", "--fps", "5"], "--fps is the rate of a folder of pictures; clip.mp4 is none"),
         (["pictures/3.png", "--fps", "5"], "--fps is the rate of a folder of pictures"),
-        (["rtsp://user:secret@cam/1"], "got an address (rtsp://): live cameras cannot be opened yet"),
+        (["ftp://user:secret@cam/1"], "ftp://***@cam/1: expected a camera's address"),
         (["a" * 300], "cannot be read: File name too long"),
         (["clip.mp4", "--json", "a" * 300 + ".json"], "File name too long"),
         (["clip.mp4", "--video", "clip.mp4"], "clip.mp4: this would replace what the command reads"),
