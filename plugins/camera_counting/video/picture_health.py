@@ -30,8 +30,8 @@ class PictureHealth:
     camera's own clock goes on in the picture, the stream lives, and it is not called frozen.
 
     *black*: for `black_after` seconds there was nothing to see: the means of 32 x 14 cells are within 3 grey
-    levels of each other, whatever their brightness (a covered lens, a grey or a blue picture of a recorder without its
-    camera). Cells are large enough that noise cancels out, so an empty street at night, with its lamps, kerbs and
+    levels of each other, whatever their brightness (a covered lens, the grey or blue picture of a recorder without
+    its camera). Cells are large enough that noise cancels out, so an empty street at night, with its lamps, kerbs and
     slopes of light, is ok, and the noise of a covered lens is not taken for a scene. The rows in which cameras
     write their name and time are not looked at.
 
