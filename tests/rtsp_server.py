@@ -134,11 +134,13 @@ def main():
         auth.set_tls_certificate(
             Gio.TlsCertificate.new_from_files(str(folder / "cert.pem"), str(folder / "key.pem"))
         )
-    if arguments.user:
+    if arguments.user or arguments.tls:
         auth = auth or GstRtspServer.RTSPAuth()
         token = GstRtspServer.RTSPToken()
         token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
-        if arguments.digest:
+        if not arguments.user:
+            auth.set_default_token(token)
+        elif arguments.digest:
             auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
             auth.add_digest(arguments.user, arguments.password, token)
         else:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+import av
+
 from camera_counting.errors import (
     SourceAuthenticationError,
     SourceError,
@@ -174,13 +176,17 @@ class LiveSource(VideoSource):
         Frame or None
             None where none came in time, and once it is closed.
         """
-        taken = self._take(timeout, newest=True)
-        return None if taken is None else _frame(taken)
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            taken = self._take(None if end is None else max(end - time.monotonic(), 0), newest=True)
+            if taken is None or (frame := self._frame(taken)) is not None:
+                return None if taken is None else frame
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames as they come, until it is closed; those that nobody took in time are left out."""
         while (taken := self._take(None, newest=False)) is not None:
-            yield _frame(taken)
+            if (frame := self._frame(taken)) is not None:
+                yield frame
 
     def close(self) -> None:
         """Hang up; whoever waits for a frame is told at once. Takes two seconds at most."""
@@ -207,6 +213,17 @@ class LiveSource(VideoSource):
             self._frames.clear()
             return taken
 
+    def _frame(self, taken: _Taken) -> Frame | None:
+        """Converted in the thread of whoever asks, because most frames of a fast camera are never asked for."""
+        try:
+            image = rgb(taken.shot.picture)
+        except (av.error.FFmpegError, OSError, ValueError):
+            # damage may change what a picture says of its colours
+            with self._changed:
+                self._stats = replace(self._stats, corrupt=self._stats.corrupt + 1)
+            return None
+        return Frame(taken.index, taken.seconds, image, time=taken.time)
+
     def _run(self) -> None:
         pause = self._backoff[0]
         while not self._closing.is_set():
@@ -229,7 +246,8 @@ class LiveSource(VideoSource):
             if self._closing.wait(wait * random.uniform(0.5, 1.0)):  # noqa: S311
                 return
             pause = min(2 * pause, self._backoff[1])
-            self._stats = replace(self._stats, reconnects=self._stats.reconnects + 1)
+            with self._changed:
+                self._stats = replace(self._stats, reconnects=self._stats.reconnects + 1)
             self._tell("connecting", trouble)
 
     def _watch(self) -> None:
@@ -246,7 +264,8 @@ class LiveSource(VideoSource):
             begun = time.monotonic()
             for shot in feed.shots():
                 if isinstance(shot, Damaged):
-                    self._stats = replace(self._stats, corrupt=self._stats.corrupt + 1)
+                    with self._changed:
+                        self._stats = replace(self._stats, corrupt=self._stats.corrupt + 1)
                 else:
                     self._put(shot)
                     self._lived = time.monotonic() - begun
@@ -291,7 +310,3 @@ class LiveSource(VideoSource):
         with self._changed:
             if not self._closing.is_set():
                 self._state, self._error = state, trouble
-
-
-def _frame(taken: _Taken) -> Frame:
-    return Frame(taken.index, taken.seconds, rgb(taken.shot.picture), time=taken.time)

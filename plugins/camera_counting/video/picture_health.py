@@ -31,8 +31,8 @@ class PictureHealth:
 
     *black*: for `black_after` seconds there was nothing to see: the means of 32 x 14 cells are within 3 grey
     levels of each other, whatever their brightness (a covered lens, the grey or blue picture of a recorder without
-    its camera). Cells are large enough that noise cancels out, so an empty street at night, with its lamps, kerbs and
-    slopes of light, is ok, and the noise of a covered lens is not taken for a scene. The rows in which cameras
+    its camera). Cells are large enough that noise cancels out, so an empty street at night, with its lamps, kerbs
+    and slopes of light, is ok, and the noise of a covered lens is not taken for a scene. The rows in which cameras
     write their name and time are not looked at.
 
     Parameters
@@ -73,13 +73,12 @@ class PictureHealth:
         -------
         "ok", "frozen" or "black"
         """
-        first = self._sample is None
-        if not first and 0 <= seconds - self._looked < _EVERY:
+        if self._sample is not None and 0 <= seconds - self._looked < _EVERY:
             return self._health
         backwards = seconds < self._looked
         self._looked = seconds
         sample = image[::2, ::2]
-        if first or backwards or not np.array_equal(sample, self._sample):
+        if self._sample is None or backwards or not np.array_equal(sample, self._sample):
             self._sample, self._changed = sample.copy(), seconds
         if not _is_blank(image):
             self._blank_since = None
