@@ -144,6 +144,7 @@ class LiveSource(VideoSource):
         self._clock = LiveClock()
         self._lived = 0.0  # seconds from the first frame of this connection to its last
         self._closing = threading.Event()
+        self._concluded = False
         self._feed: Feed | None = None
         self._thread = threading.Thread(target=self._run, name="camera-counting-live", daemon=True)
         self._thread.start()
@@ -200,6 +201,23 @@ class LiveSource(VideoSource):
             feed.cutoff.cut()
         if self._thread is not threading.current_thread():
             self._thread.join(_STOP)
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Say in `problems` what was missed, once."""
+        with self._changed:
+            if self._concluded:
+                return
+            self._concluded, stats = True, self._stats
+            told = [
+                (
+                    stats.dropped,
+                    f"of {stats.received} frames were left out, because newer ones came before their turn",
+                ),
+                (stats.corrupt, "damaged packet(s) or frame(s) were left out"),
+                (stats.reconnects, "time(s) the connection was lost or could not be made, and was tried again"),
+            ]
+            self.problems += [f"{self.name}: {number} {what}" for number, what in told if number]
 
     def _take(self, timeout: float | None, *, newest: bool) -> _Taken | None:
         with self._changed:
