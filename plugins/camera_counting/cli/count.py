@@ -1,8 +1,10 @@
-"""`camera-counting count`: count on a clip, a picture, a folder of pictures, or published detections."""
+"""`camera-counting count`: count on a clip, a live camera, a picture, a folder of pictures, or published
+detections.
+"""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from camera_counting.cli.live import until_stopped
 from camera_counting.cli.output import check_writable, write_json
 from camera_counting.cli.recorded import Recorded, count_recorded
 from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
-from camera_counting.video import ClipWriter, PictureFolder, VideoSource, open_source
+from camera_counting.video import ClipWriter, LiveSource, PictureFolder, VideoSource, open_source
+from camera_counting.video.address import redacted
 from camera_counting.whole_file import is_device
 
 if TYPE_CHECKING:
@@ -64,6 +68,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="A,B,...",
     help="With --detections: names of the class numbers 1, 2, ...; default: MOT16's numbers.",
 )
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Count on a live camera for so long; default: until Ctrl-C.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar, no table; warnings only.")
 def count(
     source: str | None,
@@ -77,9 +86,12 @@ def count(
     detections: Path | None,
     size: str | None,
     labels: str | None,
+    seconds: float | None,
     quiet: bool,
 ) -> None:
-    """Count on SOURCE: a clip, a picture, or a folder of pictures; or on the detections of a file.
+    """Count on SOURCE: a clip, a picture, a folder of pictures, or a live camera (rtsp://, http://, /dev/video0).
+
+    On a live camera it counts until Ctrl-C. Without SOURCE it counts the detections of a file.
 
     Over a line, `in` is from its left-hand to its right-hand side as seen along its direction; `camera-counting
     draw` shows it.
@@ -94,7 +106,7 @@ def count(
         told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted)
     else:
         settings: dict[str, Any] = {"confidence": confidence, "classes": wanted}
-        told = _count_source(source, model_uri, scene_file, video_file, fps, console, settings)
+        told = _count_source(source, model_uri, scene_file, video_file, fps, seconds, console, settings)
     # before anything is shown: what was counted for hours must not depend on a terminal
     if json_file is not None:
         write_json(json_file, told)
@@ -112,6 +124,7 @@ def _count_source(
     scene_file: Path | None,
     video_file: Path | None,
     fps: float | None,
+    seconds: float | None,
     console: Console,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
@@ -122,7 +135,9 @@ def _count_source(
     opened = open_source(source, fps=fps)
     with opened:
         if fps is not None and not Path(source).is_dir():
-            raise click.UsageError(f"--fps is the rate of a folder of pictures; {source} is none")
+            raise click.UsageError(f"--fps is the rate of a folder of pictures; {redacted(source)} is none")
+        if seconds is not None and not isinstance(opened, LiveSource):
+            raise click.UsageError(f"--seconds is for live cameras; {source} is none")
         single = isinstance(opened, PictureFolder) and fps is None
         if single and video_file is not None:
             raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
@@ -130,7 +145,8 @@ def _count_source(
             model = _load(model_uri)
         if single and isinstance(opened, PictureFolder):
             return _count_pictures(model, opened, console, **settings)
-        return _count_clip(model, opened, video_file, console, **settings)
+        with until_stopped(opened, seconds) if isinstance(opened, LiveSource) else nullcontext():
+            return _count_clip(model, opened, video_file, console, **settings)
 
 
 def _load(model_uri: str) -> CountingModel:

@@ -12,6 +12,7 @@ import click
 from camera_counting.errors import CountingError
 from camera_counting.mot import read_mot_detections
 from camera_counting.scene import Scene
+from camera_counting.video.address import redacted
 
 __all__ = ["Recorded", "count_recorded"]
 
@@ -42,11 +43,11 @@ class Recorded:
                 raise click.UsageError("expected a clip, a picture or a folder to count on, or --detections FILE")
             if model is None:
                 raise click.UsageError(
-                    f"--model URI is missing: it says what to count with on {source}; --detections needs none"
+                    f"--model URI is missing: it says what to count with on {redacted(source)}; --detections needs none"
                 )
             return False
         for name, given, why in (
-            (str(source), source, "is a clip or pictures"),
+            (redacted(str(source)), source, "is a clip or pictures"),
             ("--model", model, "detects"),
             ("--video", video, "needs a clip"),
         ):
