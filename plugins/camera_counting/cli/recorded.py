@@ -43,7 +43,8 @@ class Recorded:
                 raise click.UsageError("expected a clip, a picture or a folder to count on, or --detections FILE")
             if model is None:
                 raise click.UsageError(
-                    f"--model URI is missing: it says what to count with on {redacted(source)}; --detections needs none"
+                    f"--model URI is missing: it says what to count with on {redacted(source)}; --detections "
+                    "needs none"
                 )
             return False
         for name, given, why in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from camera_counting.errors import SourceCodecError, SourceError, SourceTimeoutError
+from camera_counting.errors import PictureError, SourceCodecError, SourceError, SourceTimeoutError
 from camera_counting.pictures import max_pixels
 from camera_counting.video.dialling import Cutoff
 
@@ -118,8 +118,22 @@ def video_stream(container: Any, name: str) -> Any:
     return stream
 
 
-def decoded(container: Any, stream: Any, name: str, timeout: float) -> Iterator[Shot | Damaged]:
+def decoded(
+    container: Any, stream: Any, name: str, timeout: float, check: Callable[[bytes], object] | None = None
+) -> Iterator[Shot | Damaged]:
     """What comes out of a container that is open, until it ends.
+
+    Parameters
+    ----------
+    container, stream
+        Of PyAV.
+    name : str
+        The camera, for messages.
+    timeout : float
+        Seconds.
+    check : callable, optional
+        Gets the bytes of each packet, and raises PictureError where they are damaged in a way that the decoder
+        does not tell.
 
     Raises
     ------
@@ -134,8 +148,10 @@ def decoded(container: Any, stream: Any, name: str, timeout: float) -> Iterator[
     for packet in container.demux(stream):
         begun = time.perf_counter()
         try:
+            if check is not None and packet.size:
+                check(bytes(packet))
             pictures = packet.decode() if packet.size else []
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, PictureError):
             pictures = [None]
         took = (time.perf_counter() - begun) * 1000
         for picture in pictures:

@@ -16,6 +16,7 @@ from camera_counting.errors import (
     SourceError,
     SourceUnreachableError,
 )
+from camera_counting.jpeg import check_markers
 from camera_counting.pictures import decode_picture
 from camera_counting.video.address import CameraAddress
 from camera_counting.video.feed import DAMAGED, Damaged, Feed, Shot, decoded, silence, video_stream
@@ -77,8 +78,10 @@ class HttpFeed(Feed):
             return
         stream = self._container.streams.video[0]
         parts = self._container.format.name == "mpjpeg"
+        # a part is a JPEG file, and FFmpeg fills what is missing of one with grey
+        check = check_markers if parts else None
         try:
-            for shot in decoded(self._container, stream, str(self._camera), self._timeout):
+            for shot in decoded(self._container, stream, str(self._camera), self._timeout, check):
                 yield replace(shot, stamp=None) if parts and isinstance(shot, Shot) else shot
         except (av.error.FFmpegError, OSError, http.client.HTTPException, ValueError) as error:
             raise self._trouble(error, opening=False) from None

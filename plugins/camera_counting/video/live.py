@@ -212,7 +212,7 @@ class LiveSource(VideoSource):
             told = [
                 (
                     stats.dropped,
-                    f"of {stats.received} frames were left out, because newer ones came before their turn",
+                    f"of {stats.received} frames were left out, because newer ones came first",
                 ),
                 (stats.corrupt, "damaged packet(s) or frame(s) were left out"),
                 (stats.reconnects, "time(s) the connection was lost or could not be made, and was tried again"),
