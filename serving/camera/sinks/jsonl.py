@@ -17,6 +17,7 @@ from serving.errors import SinkError
 __all__ = ["JsonLinesSink"]
 
 _BLOCK = 1 << 16
+_BEGINNING = b'{"id": '
 
 
 class JsonLinesSink(Sink):
@@ -70,8 +71,12 @@ def _append(path: Path, records: Sequence[CountRecord]) -> None:
         there = _last_ids(file, end, len(records))
         lines = "".join(json.dumps(r.to_dict(), ensure_ascii=False) + "\n" for r in records if r.id not in there)
         content = lines.encode("utf-8", "replace")
-        if end != file.seek(0, os.SEEK_END):
-            file.truncate(end)
+        size = file.seek(0, os.SEEK_END)
+        if end != size:
+            if _read(file, end, min(size, end + len(_BEGINNING))) == _BEGINNING[: size - end]:
+                file.truncate(end)
+            else:
+                content, end = b"\n" + content, size  # not ours to cut
         try:
             while content:
                 content = content[file.write(content) :]

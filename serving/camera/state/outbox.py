@@ -161,13 +161,18 @@ def write_backlog(write: sqlite3.Connection, backlog: SinkBacklog) -> None:
     )
 
 
-def prune(write: sqlite3.Connection, of_sinks: Sequence[SinkBacklog], newest: int) -> None:
-    """Drop old records that no sink waits for, some at a time, so that no commit waits long for it."""
+def prune(write: sqlite3.Connection, of_sinks: Sequence[SinkBacklog], newest: int, added: int) -> None:
+    """Drop old records that no sink waits for, some at a time, so that no commit waits long for it.
+
+    They are dropped faster than they are `added`.
+    """
     needed = min([newest, *(b.first - 1 if b.in_batch else b.taken for b in of_sinks)])
     last = min(needed, newest - _KEPT_RECORDS)
     oldest = write.execute("SELECT min(number) FROM records").fetchone()[0]
     if oldest is not None and last - oldest >= _PRUNED_AT_ONCE // 4:
-        write.execute("DELETE FROM records WHERE number <= ?", (min(last, oldest + _PRUNED_AT_ONCE),))
+        write.execute(
+            "DELETE FROM records WHERE number <= ?", (min(last, oldest + max(_PRUNED_AT_ONCE, 2 * added)),)
+        )
 
 
 def read_records(read: sqlite3.Connection, first: int, last: int, limit: int) -> list[tuple[int, CountRecord]]:

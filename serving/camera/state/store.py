@@ -203,7 +203,8 @@ class StateStore:
         Returns
         -------
         list of dict
-            In order of time: start and end (ISO 8601, local), kind, name, class_name, direction, count.
+            In order of time: start and end (ISO 8601, local), kind (line, zone or flow), name, class, in and out:
+            crossings of a line; those who entered and left a zone; `in` alone for a flow.
         """
         zone = tallies.time_zone(time_zone)
         with self._read() as read:
@@ -289,7 +290,7 @@ class StateStore:
                     for name, of in sinks.items():
                         if of is not self._sinks[name]:
                             outbox.write_backlog(write, of)
-                    outbox.prune(write, list(sinks.values()), newest)
+                    outbox.prune(write, list(sinks.values()), newest, newest - self._newest)
             self._newest, self._sinks = newest, dict(sinks)
         except BaseException as error:
             for told in writes:

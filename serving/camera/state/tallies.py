@@ -28,6 +28,8 @@ TABLES = (
 )
 _MINUTE, _QUARTER, _DAY = 60, 900, 86_400
 _KEPT_DAYS = {_MINUTE: 8, _QUARTER: 400}
+# of what an event counts, and whether as in (0) or out (1); None where its direction says so
+_COLUMNS = {"crossing": ("line", None), "entered": ("zone", 0), "left": ("zone", 1), "flow": ("flow", 0)}
 _SPANS = {"1min": _MINUTE, "15min": _QUARTER, "hour": _QUARTER, "day": _QUARTER}
 
 
@@ -79,20 +81,23 @@ def interval_rows(
         "start >= ? AND start < ?",
         (camera, _SPANS[interval], first, last),
     ).fetchall()
-    sums: Counter[tuple[float, float, str, str, str, str]] = Counter()
+    sums: dict[tuple[float, float, str, str, str], list[int]] = {}
     for start, kind, name, class_name, direction, n in rows:
-        sums[(*_interval(start, interval, zone), kind, name, class_name, direction)] += n
+        if kind in _COLUMNS:
+            what, column = _COLUMNS[kind]
+            numbers = sums.setdefault((*_interval(start, interval, zone), what, name, class_name), [0, 0])
+            numbers[column if column is not None else int(direction == "out")] += n
     return [
         {
             "start": datetime.fromtimestamp(start, zone).isoformat(),
             "end": datetime.fromtimestamp(end, zone).isoformat(),
-            "kind": kind,
+            "kind": what,
             "name": name,
-            "class_name": class_name,
-            "direction": direction,
-            "count": n,
+            "class": class_name,
+            "in": numbers[0],
+            "out": numbers[1],
         }
-        for (start, end, kind, name, class_name, direction), n in sorted(sums.items())
+        for (start, end, what, name, class_name), numbers in sorted(sums.items())
     ]
 
 
