@@ -1,0 +1,169 @@
+"""Records as rows of a table, in any database that SQLAlchemy knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from serving.camera.records import CountRecord
+from serving.camera.sinks.base import Sink
+from serving.errors import SinkError
+
+__all__ = ["SqlSink"]
+
+# So that a server that hangs is told as down, rather than waited for without end. Seconds.
+_CONNECT, _ANSWER = 10, 30
+
+
+class SqlSink(Sink):
+    """A table with one row a record, each there once: its id is the primary key.
+
+    The table is made where it is absent; a batch is one transaction. Nothing is connected to before there is
+    something to deliver.
+
+    Parameters
+    ----------
+    url : str
+        As SQLAlchemy takes it: sqlite:////var/lib/counts.db, postgresql+psycopg://user:password@host/database. Its
+        password stands in no message.
+    table : str
+
+    Raises
+    ------
+    SinkError
+        Where the URL makes no sense, or its driver is not installed.
+    """
+
+    linger = 0.2
+
+    def __init__(self, name: str, url: str, *, table: str = "camera_events") -> None:
+        super().__init__(name)
+        try:
+            self._url = sa.make_url(url)
+        except (ArgumentError, ValueError):
+            raise SinkError(
+                f"sink {name}: url: expected one such as postgresql+psycopg://user@host/database, got another text"
+            ) from None
+        self._where = self._url.render_as_string(hide_password=True)
+        try:
+            self._engine = sa.create_engine(
+                self._url,
+                hide_parameters=True,  # errors say nothing of what was counted
+                pool_size=1,
+                max_overflow=0,
+                pool_pre_ping=True,
+                connect_args=_limits(self._url),
+            )
+        except (ImportError, NoSuchModuleError) as error:
+            raise SinkError(
+                f"sink {name}: url: the driver of {self._url.drivername} is not installed ({error}); install it, "
+                'for PostgreSQL: pip install "psycopg[binary]"'
+            ) from error
+        except (SQLAlchemyError, TypeError, ValueError) as error:
+            raise SinkError(f"sink {name}: url: {self._where}: {self._redacted(error)}") from None
+        self._table = _table(table)
+        self._ready = False
+
+    def deliver(self, records: Sequence[CountRecord], batch: str) -> None:
+        """Insert what is not there yet; see `Sink.deliver`."""
+        rows = [_row(record) for record in records]
+        try:
+            with self._engine.begin() as connection:
+                if not self._ready:
+                    self._prepare(connection)
+                self._insert(connection, rows)
+        except DBAPIError as error:
+            raise SinkError(f"{self._where}: {self._redacted(error.orig or error)}") from None
+        except SQLAlchemyError as error:
+            raise SinkError(f"{self._where}: {self._redacted(error)}") from None
+        except (OverflowError, TypeError, ValueError) as error:  # as some drivers say it
+            raise SinkError(f"{self._where}: takes no such value: {error}", permanent=True) from error
+        self._ready = True
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        """Make the table, or hold the one that is there against what is to be written into it."""
+        self._table.create(connection, checkfirst=True)
+        found = {column["name"] for column in sa.inspect(connection).get_columns(self._table.name)}
+        if missing := [column.name for column in self._table.columns if column.name not in found]:
+            raise SinkError(
+                f"{self._where}: the table {self._table.name} is another's: it lacks {', '.join(missing)}; name "
+                "one that does not exist, and it is made",
+                permanent=True,
+            )
+
+    def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+        statement: sa.Executable
+        if connection.dialect.name == "postgresql":
+            statement = postgresql.insert(self._table).on_conflict_do_nothing(index_elements=["id"])
+        elif connection.dialect.name == "sqlite":
+            statement = sqlite.insert(self._table).on_conflict_do_nothing(index_elements=["id"])
+        elif connection.dialect.name in ("mysql", "mariadb"):
+            statement = mysql.insert(self._table).prefix_with("IGNORE")
+        else:  # one worker writes its records, so that nobody inserts one between the look and the insert
+            ids = [row["id"] for row in rows]
+            there = set(connection.scalars(sa.select(self._table.c.id).where(self._table.c.id.in_(ids))))
+            rows = [row for row in rows if row["id"] not in there]
+            statement = sa.insert(self._table)
+        if rows:
+            connection.execute(statement, rows)
+
+    def _redacted(self, error: BaseException) -> str:
+        """An error's first line; no driver should tell the password, and none may."""
+        text = str(error).strip().split("\n")[0]
+        password = self._url.password
+        return text.replace(str(password), "***") if password else text
+
+
+def _table(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("camera", sa.String(255), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("direction", sa.String(8), nullable=False),
+        sa.Column("time", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+        sa.Column("class_name", sa.String(255), nullable=False),
+        sa.Column("track", sa.BigInteger, nullable=False),
+        sa.Column("confidence", sa.Double, nullable=False),
+        sa.Column("x", sa.Double, nullable=False),
+        sa.Column("y", sa.Double, nullable=False),
+        sa.Column("frame", sa.BigInteger, nullable=False),
+        sa.Column("model_version", sa.String(255), nullable=False),
+    )
+
+
+def _row(record: CountRecord) -> dict[str, Any]:
+    told = record.to_dict()
+    told["x"], told["y"] = told.pop("position")
+    # PostgreSQL's text takes no NUL, which a name from a file may hold
+    row = {key: value.replace("\x00", "") if isinstance(value, str) else value for key, value in told.items()}
+    return {**row, "time": record.time.astimezone(UTC)}
+
+
+def _limits(url: sa.URL) -> dict[str, Any]:
+    """How long a driver may wait, where it is one whose words for it are known."""
+    match url.get_backend_name(), url.get_driver_name():
+        case "postgresql", "psycopg" | "psycopg2":
+            given = url.query
+            limits: dict[str, Any] = {} if "connect_timeout" in given else {"connect_timeout": _CONNECT}
+            if "options" not in given:
+                limits["options"] = f"-c statement_timeout={_ANSWER * 1000}"
+            # a connection whose other end is gone without a word
+            return {**limits, "tcp_user_timeout": _ANSWER * 1000}
+        case "mysql" | "mariadb", "pymysql" | "mysqldb":
+            return {"connect_timeout": _CONNECT, "read_timeout": _ANSWER, "write_timeout": _ANSWER}
+        case "sqlite", _:
+            return {} if "timeout" in url.query else {"timeout": _CONNECT}
+        case _:
+            return {}
