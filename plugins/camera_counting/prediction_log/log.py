@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import string
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from camera_counting.errors import PredictionLogError
-from camera_counting.prediction_log.record import Prediction
+from camera_counting.prediction_log.record import COUNT_KINDS, EVENT_KINDS, Prediction
 from camera_counting.prediction_log.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ENVIRONMENT", "PredictionLog", "active_log", "read_predictions"]
+__all__ = [
+    "COUNT_KINDS",
+    "ENVIRONMENT",
+    "EVENT_KINDS",
+    "PredictionLog",
+    "active_log",
+    "read_predictions",
+    "write_batch",
+]
 
 _logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "CAMERA_COUNTING_PREDICTION_LOG"
+_OF_NAMES = set(string.ascii_letters + string.digits + "-_")
 
 _open_logs: dict[tuple[str, int], PredictionLog] = {}
 _opening = threading.Lock()
@@ -145,11 +156,50 @@ class PredictionLog:
                 self._silent = True
 
 
+def write_batch(uri: str, records: Iterable[Prediction], name: str) -> None:
+    """Write rows into Parquet at once, past the spool, for a writer that keeps its rows until this returns.
+
+    Files are named after the batch. The same batch, written again after a `kill -9` in the middle, overwrites them
+    with the same rows, so that whoever reads the Parquet files by themselves finds each row once, too.
+
+    Parameters
+    ----------
+    name : str
+        Of the batch: letters, digits, `-`, `_`. Two batches never have the same.
+
+    Raises
+    ------
+    PredictionLogError
+        Where the log cannot be written; write the same batch again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> event = Prediction.now(camera_id="gate-7", kind="crossing", place="entrance", direction="in")
+    >>> for _ in range(2):
+    ...     write_batch(folder, [event], "worker-1")
+    >>> len(read_predictions(folder, kinds=EVENT_KINDS)), len(read_predictions(folder))
+    (1, 0)
+    """
+    from camera_counting.prediction_log.store import write_rows
+
+    if not name or not set(name) <= _OF_NAMES:
+        raise ValueError(f"name of a batch: expected letters, digits, - and _, got {name[:80]!r}")
+    try:
+        unfit = write_rows(uri, [json.loads(record.to_json()) for record in records], f"batch-{name}")
+    except OSError as error:
+        raise PredictionLogError(f"cannot write the prediction log {uri}: {error}") from error
+    if unfit:
+        raise PredictionLogError(f"{unfit} row(s) of the batch {name} do not fit into the prediction log {uri}")
+
+
 def read_predictions(
     uri: str,
     since: datetime | date | None = None,
     until: datetime | date | None = None,
     cameras: Sequence[str] | None = None,
+    kinds: Sequence[str] = COUNT_KINDS,
 ) -> pd.DataFrame:
     """Read a prediction log, rows that are not yet in Parquet included.
 
@@ -161,6 +211,8 @@ def read_predictions(
         Rows with `since <= time < until`; a time without a zone is UTC, a date its midnight.
     cameras : sequence of str, optional
         Only these.
+    kinds : sequence of str, optional
+        Only rows of these kinds; by default those that hold counts. EVENT_KINDS gives the events of live cameras.
 
     Returns
     -------
@@ -175,7 +227,9 @@ def read_predictions(
     """
     from camera_counting.prediction_log.store import read_rows
 
-    return read_rows(uri, _moment(since), _moment(until), None if cameras is None else list(cameras))
+    if isinstance(kinds, str):
+        kinds = (kinds,)
+    return read_rows(uri, _moment(since), _moment(until), None if cameras is None else list(cameras), kinds)
 
 
 def _moment(value: datetime | date | None) -> datetime | None:

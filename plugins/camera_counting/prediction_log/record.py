@@ -10,7 +10,12 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["CAMERA_KEY", "COLUMNS", "NO_CAMERA", "Prediction", "camera_folder"]
+__all__ = ["CAMERA_KEY", "COLUMNS", "COUNT_KINDS", "EVENT_KINDS", "NO_CAMERA", "Prediction", "camera_folder"]
+
+COUNT_KINDS = ("image", "video", "frame")
+"""Kinds of rows that hold counts: of a picture, of a clip, of one frame of a live camera."""
+EVENT_KINDS = ("crossing", "entered", "left", "flow", "crowded", "cleared")
+"""Kinds of rows that hold one event of a live camera."""
 
 CAMERA_KEY = "camera_id="
 NO_CAMERA = "__HIVE_DEFAULT_PARTITION__"
@@ -19,7 +24,7 @@ _LONGEST_FOLDER = 200
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is kept of one counted picture or clip; never the picture itself.
+    """What is kept of one counted picture or clip, or of one event of a live camera; never the picture itself.
 
     Attributes
     ----------
@@ -31,9 +36,10 @@ class Prediction:
         Empty where the request named none.
     model_name, model_version, model_digest : str
         As registered, empty where it was not; SHA-256 of the artefact.
-    kind : "image" or "video"
-    counts : dict of str to int
-        Objects per class, zeros included.
+    kind : str
+        One of `COUNT_KINDS` or `EVENT_KINDS`.
+    counts : dict of str to int, or None
+        Objects per class, zeros included; None for an event.
     total : int
     confidence_mean, confidence_min, confidence_p10 : float or None
         Over the detections; None where there were none.
@@ -42,6 +48,8 @@ class Prediction:
     width, height : int or None
     latency_ms : float or None
         Decoding and counting.
+    place, direction, class_name, track : str, str, str, int; or None
+        Of an event: the line, zone or flow; in or out; what it was; its track. None for counts.
     """
 
     id: str
@@ -62,6 +70,10 @@ class Prediction:
     width: int | None = None
     height: int | None = None
     latency_ms: float | None = None
+    place: str | None = None
+    direction: str | None = None
+    class_name: str | None = None
+    track: int | None = None
 
     @classmethod
     def now(cls, **values: Any) -> Prediction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,13 @@ _SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("latency_ms", pa.float64()),
+        ("place", pa.string()),
+        ("direction", pa.string()),
+        ("class_name", pa.string()),
+        ("track", pa.int64()),
     ]
 )
+_TEXTS = {"counts", "kind", "place", "direction", "class_name"}
 _DATE = "date="
 # what a row that is none raises on its way into a table
 _UNFIT = (pa.ArrowException, ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
@@ -86,7 +91,9 @@ def write_rows(uri: str, rows: Iterable[dict[str, Any]], name: str) -> int:
     return unfit
 
 
-def read_rows(uri: str, since: datetime | None, until: datetime | None, cameras: list[str] | None) -> pd.DataFrame:
+def read_rows(
+    uri: str, since: datetime | None, until: datetime | None, cameras: list[str] | None, kinds: Sequence[str]
+) -> pd.DataFrame:
     """See `camera_counting.prediction_log.read_predictions`."""
     frames: list[pd.DataFrame | None] = []
     # The spool first: a row that is packed in between is then found in Parquet, and at worst seen twice.
@@ -106,7 +113,8 @@ def read_rows(uri: str, since: datetime | None, until: datetime | None, cameras:
         raise
     except (OSError, pa.ArrowException) as error:
         raise PredictionLogError(f"cannot read the prediction log {uri}: {error}") from error
-    return _joined([frame for frame in frames if frame is not None], since, until, cameras)
+    table = _joined([frame for frame in frames if frame is not None], since, until, cameras, kinds)
+    return _with_counts(table)
 
 
 def _waiting(uri: str) -> list[dict[str, Any]]:
@@ -166,7 +174,11 @@ def _frame(table: pa.Table, camera: str = "") -> pd.DataFrame:
 
 
 def _joined(
-    frames: list[pd.DataFrame], since: datetime | None, until: datetime | None, cameras: list[str] | None
+    frames: list[pd.DataFrame],
+    since: datetime | None,
+    until: datetime | None,
+    cameras: list[str] | None,
+    kinds: Sequence[str],
 ) -> pd.DataFrame:
     if not frames:
         frames = [_frame(_SCHEMA.empty_table())]
@@ -176,8 +188,10 @@ def _joined(
     )
     for name in COLUMNS:
         if name not in table.columns:
-            table[name] = None if name in {"counts", "kind"} else float("nan")
+            table[name] = None if name in _TEXTS else float("nan")
     table = table.drop_duplicates("id").copy()
+    # rows of before there were kinds hold counts of pictures
+    table = table[table["kind"].fillna("image").isin(list(kinds))]
     table["time"] = pd.to_datetime(table["time"], utc=True)
     if since is not None:
         table = table[table["time"] >= since]
@@ -187,7 +201,7 @@ def _joined(
         table = table[table["camera_id"].isin(cameras)]
     table = table.sort_values(["time", "id"], ignore_index=True)
     ordered = [*COLUMNS, *(name for name in table.columns if name not in COLUMNS)]
-    return _with_counts(table[ordered])
+    return table[ordered]
 
 
 def _with_counts(table: pd.DataFrame) -> pd.DataFrame:
