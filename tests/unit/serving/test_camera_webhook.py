@@ -1,0 +1,222 @@
+"""Webhooks: sent until a real server has taken them, signed, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.camera.sinks import Delivery
+from serving.camera.sinks.webhook import WebhookSink
+from serving.camera.state import StateStore
+from serving.errors import SinkError
+from tests.camera_records import checkpoint, record
+
+
+class Receiver:
+    """A server that answers as it is told, and keeps what it accepted."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.status, self.headers, self.hang = 204, dict[str, str](), 0.0
+        self.largest = 10**9
+        self.seen: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                time.sleep(receiver.hang)
+                status = 413 if len(body) > receiver.largest else receiver.status
+                receiver.seen.append({key.lower(): value for key, value in self.headers.items()})
+                receiver.bodies.append(body if 200 <= status < 300 else b"")
+                self.send_response(status)
+                for key, value in receiver.headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/hooks/t0ken?key=s3cret"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def taken(self) -> list[dict[str, Any]]:
+        return [told for body in self.bodies if body for told in json.loads(body)["records"]]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.stop()
+
+
+def test_a_message_holds_the_records_and_is_signed(receiver: Receiver) -> None:
+    key = b"0123456789abcdef01234567"
+    sink = WebhookSink("hook", receiver.url, secret="whsec_" + base64.b64encode(key).decode())
+    before = int(time.time())
+    sink.deliver([record(1, name="Süd"), record(2)], "batch-7")
+    ((headers,), (body,)) = receiver.seen, receiver.bodies
+    assert json.loads(body) == {
+        "batch": "batch-7",
+        "records": [record(1, name="Süd").to_dict(), record(2).to_dict()],
+    }
+    assert headers["webhook-id"] == "batch-7"
+    assert before <= int(headers["webhook-timestamp"]) <= time.time()
+    signed = f"batch-7.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    sink.close()
+
+
+def test_without_a_secret_nothing_is_signed(receiver: Receiver) -> None:
+    WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+    assert "webhook-signature" not in receiver.seen[0]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_2xx_is_taken(receiver: Receiver, status: int) -> None:
+    receiver.status = status
+    WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [(400, True), (401, True), (404, True), (410, True), (408, False), (429, False), (500, False), (503, False)],
+)
+def test_other_answers_are_not(receiver: Receiver, status: int, permanent: bool) -> None:
+    receiver.status = status
+    with pytest.raises(SinkError, match=f"expected an answer of 2xx, got {status}") as told:
+        WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+    assert told.value.permanent is permanent
+    assert "t0ken" not in str(told.value)
+    assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize("value", ["7", None])
+def test_retry_after(receiver: Receiver, value: str | None) -> None:
+    receiver.status = 503
+    receiver.headers = {"Retry-After": value or formatdate(time.time() + 7, usegmt=True)}
+    with pytest.raises(SinkError) as told:
+        WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+    assert told.value.retry_after is not None
+    assert 4 <= told.value.retry_after <= 7
+
+
+def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
+    elsewhere = Receiver()
+    receiver.status, receiver.headers = 307, {"Location": elsewhere.url}
+    with pytest.raises(SinkError, match="redirects are not followed, write the address that it names into url"):
+        WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+    assert elsewhere.seen == []
+    elsewhere.stop()
+
+
+def test_a_server_that_hangs(receiver: Receiver) -> None:
+    receiver.hang = 1.0
+    with pytest.raises(SinkError, match=r"127\.0\.0\.1:\d+: no answer within 0.2 s"):
+        WebhookSink("hook", receiver.url, timeout=0.2).deliver([record(1)], "b")
+
+
+def test_nobody_is_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/t0ken"
+        with pytest.raises(SinkError, match="it cannot be reached, or broke off") as told:
+            WebhookSink("hook", url).deliver([record(1)], "b")
+    assert "t0ken" not in str(told.value)
+
+
+def test_what_is_too_large_is_sent_in_halves(receiver: Receiver) -> None:
+    receiver.largest = 1_000
+    WebhookSink("hook", receiver.url).deliver([record(n) for n in range(8)], "b")
+    assert [told["track"] for told in receiver.taken()] == list(range(8))
+    ids = [headers["webhook-id"] for headers, body in zip(receiver.seen, receiver.bodies, strict=True) if body]
+    assert len(set(ids)) == len(ids)
+    receiver.largest = 10
+    with pytest.raises(SinkError, match="got 413"):  # one record alone
+        WebhookSink("hook", receiver.url).deliver([record(1)], "b")
+
+
+def test_a_receiver_that_fails_restarts_and_comes_back_gets_everything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StateStore(tmp_path, sinks=["hook"])
+    receiver = Receiver()
+    sink = WebhookSink("hook", receiver.url, timeout=0.5)
+    delivery = Delivery(store, sink, backoff=(0.02, 0.1))
+
+    def commit(*numbers: int) -> None:
+        store.commit("gate", checkpoint(), [record(n) for n in numbers])
+
+    def until_taken(last: int) -> None:
+        end = time.monotonic() + 20
+        while store.backlog("hook"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert [told["track"] for told in bodies.taken()][-1] == last
+
+    bodies = receiver
+    commit(0, 1)
+    until_taken(1)
+    receiver.status = 500
+    commit(2)
+    time.sleep(0.2)
+    receiver.stop()
+    commit(3)
+    time.sleep(0.2)
+    first = receiver.taken()
+    again = bodies = Receiver(receiver.port)
+    until_taken(3)
+    again.hang = 1.0  # it takes them, and answers too late: they come twice, under the same ids
+    commit(4)
+    time.sleep(0.7)
+    again.hang = 0.0
+    until_taken(4)
+    tracks = [told["track"] for told in first + again.taken()]
+    assert list(dict.fromkeys(tracks)) == [0, 1, 2, 3, 4]
+    twice = [told["id"] for told in again.taken() if told["track"] == 4]
+    assert len(twice) >= 1
+    assert set(twice) == {record(4).id}
+    assert delivery.close()
+    store.close()
+    again.stop()
+    told = caplog.text + "".join(r.getMessage() for r in caplog.records if r.levelno >= logging.INFO)
+    assert "t0ken" not in told
+    assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "reason"),
+    [
+        ("ftp://host/s3cret", None, "url: expected one that begins with https:// or http://"),
+        ("host/s3cret", None, "url: expected one that begins with"),
+        ("https://host:s3cret/", None, "url: expected one that begins with"),
+        ("https://host/", "", "secret: expected a text, got an empty one"),
+        ("https://host/", "whsec_s3cret", "secret: expected base64 after whsec_"),
+    ],
+)
+def test_settings_that_make_no_sense(url: str, secret: str | None, reason: str) -> None:
+    with pytest.raises(SinkError, match=f"sink hook: {reason}") as told:
+        WebhookSink("hook", url, secret=secret)
+    assert "s3cret" not in str(told.value)
