@@ -111,13 +111,16 @@ def in_a_sentence(error: sqlite3.Error) -> str:
 def _locked(folder: Path) -> TextIOWrapper:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with suppress(PermissionError):  # somebody else's folder, who lets this user write it
-            folder.chmod(0o700)
-        lock = (folder / "lock").open("a+", encoding="utf-8")
+        rights = folder.stat().st_mode
+        lock = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
+        # its rights are those of the files that SQLite puts beside it
+        os.close(os.open(folder / "state.db", os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StateError(
             f"expected a folder that can be written for the worker's state, got {folder}: {error.strerror}"
         ) from error
+    if rights & 0o022:
+        _logger.warning("others may write the folder %s, and so the counts in it: take that right away", folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -129,7 +132,8 @@ def _locked(folder: Path) -> TextIOWrapper:
             "that one, or give this one a state folder of its own"
         ) from error
     with suppress(OSError):  # only told to whoever comes second; a full disk must not stop a start
-        lock.truncate(0)
+        lock.seek(0)
+        lock.truncate()
         lock.write(f"{os.getpid()}\n")
         lock.flush()
     return lock

@@ -112,6 +112,11 @@ def backlogs(connection: sqlite3.Connection) -> dict[str, SinkBacklog]:
     return {row[0]: SinkBacklog(*row) for row in rows}
 
 
+def newest(connection: sqlite3.Connection) -> int:
+    """Number of the newest record; 0 before there was one."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM records").fetchone()[0])
+
+
 def enrol(write: sqlite3.Connection, names: Sequence[str], newest: int, now: float) -> dict[str, int]:
     """Let new sinks begin with what comes next, and let go of those that have been absent for a week.
 
@@ -148,7 +153,8 @@ def append(write: sqlite3.Connection, records: Sequence[tuple[str, str]], newest
     new: list[int] = []
     for index, (name, text) in enumerate(records):
         number = newest + len(new) + 1
-        if write.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?)", (number, name, text)).rowcount:
+        insert = "INSERT INTO records VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
+        if write.execute(insert, (number, name, text)).rowcount:
             new.append(index)
     return new
 

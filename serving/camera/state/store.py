@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,8 @@ from typing import Any
 from serving.camera.records import CountRecord
 from serving.camera.state import outbox, tallies
 from serving.camera.state.file import in_a_sentence, open_state
-from serving.camera.state.outbox import Batch, SinkBacklog
+from serving.camera.state.outbox import Batch
+from serving.camera.state.shared_writer import SharedWriter, Standing
 from serving.errors import StateError
 
 __all__ = ["Checkpoint", "StateStore"]
@@ -50,26 +51,16 @@ class Checkpoint:
     time: datetime
 
 
-@dataclass(slots=True)
-class _Write:
-    """What one camera wants written: rows that are ready, so that nothing can fail but the writing."""
-
-    checkpoint: tuple[Any, ...]
-    records: Sequence[CountRecord]
-    rows: list[tuple[str, str]]
-    done: bool = False
-    error: str = ""
-
-
 class StateStore:
     """The state of one worker. Thread-safe; one process at a time.
 
-    Cameras that commit at the same moment share one transaction, and so one wait for the disk.
+    Cameras and sinks that have something to write at the same moment share one transaction, and so one wait for
+    the disk.
 
     Parameters
     ----------
     folder : Path
-        On a local disk; made with the rights 0700.
+        On a local disk; made with the rights 0700 where it is absent. Its files have the rights 0600.
     sinks : sequence of str
         Names of the sinks. One that is new begins with what is committed next; one that is no longer named is
         kept for a week, in case it comes back.
@@ -108,20 +99,19 @@ class StateStore:
         if max_waiting < 1:
             raise ValueError(f"max_waiting: expected at least 1, got {max_waiting}")
         self.folder = Path(folder)
-        self._most = max_waiting
         self._file = open_state(self.folder)
         self.epoch, self.trouble = self._file.epoch, self._file.trouble
         self._closed = False
-        self._writing, self._reading, self._queueing = threading.Lock(), threading.Lock(), threading.Lock()
-        self._queue: list[_Write] = []
-        self._newest = 0
-        self._sinks: dict[str, SinkBacklog] = {}
+        self._reading = threading.Lock()
+        absent: dict[str, int] = {}
+
+        def enrol(write: sqlite3.Connection, standing: Standing) -> None:
+            absent.update(outbox.enrol(write, sinks, standing.newest, time.time()))
+            standing.sinks = outbox.backlogs(write)
+
         try:
-            with self._writing, self._transaction() as write:
-                self._newest = write.execute("SELECT coalesce(max(number), 0) FROM records").fetchone()[0]
-                self._newest = max([self._newest, *(b.taken for b in outbox.backlogs(write).values())])
-                absent = outbox.enrol(write, sinks, self._newest, time.time())
-                self._sinks = outbox.backlogs(write)
+            self._writer = SharedWriter(self._file.write, self.folder, max_waiting)
+            self._writer.change([enrol])
         except BaseException:
             self._file.close()
             raise
@@ -153,17 +143,7 @@ class StateStore:
 
     def commit_many(self, commits: Sequence[tuple[str, Checkpoint, Sequence[CountRecord]]]) -> None:
         """Write the checkpoints and records of several cameras in one transaction; see `commit`."""
-        writes = [_prepared(*told) for told in commits]
-        with self._queueing:
-            self._queue += writes
-        with self._writing:
-            if not all(write.done for write in writes):  # else somebody who came first took them along
-                with self._queueing:
-                    together, self._queue = self._queue, []
-                self._commit_together(together)
-        for write in writes:
-            if write.error:
-                raise StateError(write.error)
+        self._writer.change([_camera_commit(*told) for told in commits])
 
     def forget(self, camera: str) -> None:
         """Drop the checkpoint of a camera; its counts and the records on their way stay.
@@ -173,8 +153,11 @@ class StateStore:
         StateError
             Where it cannot be written.
         """
-        with self._writing, self._transaction() as write:
+
+        def apply(write: sqlite3.Connection, _: Standing) -> None:
             write.execute("DELETE FROM checkpoints WHERE camera = ?", (camera,))
+
+        self._writer.change([apply])
 
     def today(self, camera: str, time_zone: str, now: datetime) -> dict[str, Any]:
         """Counts of the day that it is at the site, from its midnight on.
@@ -212,10 +195,11 @@ class StateStore:
 
     def waiting(self, sink: str, limit: int) -> list[tuple[int, CountRecord]]:
         """The oldest records that a sink has not taken, with their numbers, at most `limit`."""
+        now = self._writer.now
+        of = now.sinks[sink]
         with self._read() as read:
-            of = self._sinks[sink]
             found = outbox.read_records(read, of.first, of.last, limit)
-            return found + outbox.read_records(read, of.taken + 1, self._newest, limit - len(found))
+            return found + outbox.read_records(read, of.taken + 1, now.newest, limit - len(found))
 
     def batch(self, sink: str, limit: int) -> Batch | None:
         """The batch that a sink is to take now; None where nothing waits.
@@ -228,16 +212,18 @@ class StateStore:
         StateError
             Where it cannot be written down.
         """
-        of = self._sinks[sink]
+
+        def apply(write: sqlite3.Connection, standing: Standing) -> None:
+            of = standing.sinks[sink]
+            if not of.in_batch and of.taken < standing.newest:
+                standing.sinks[sink] = of.begun(min(of.taken + limit, standing.newest))
+                outbox.write_backlog(write, standing.sinks[sink])
+
+        if not self._writer.now.sinks[sink].in_batch:
+            self._writer.change([apply])
+        of = self._writer.now.sinks[sink]
         if not of.in_batch:
-            with self._writing:
-                of = self._sinks[sink]
-                if of.taken >= self._newest:
-                    return None
-                of = of.begun(min(of.taken + limit, self._newest))
-                with self._transaction() as write:
-                    outbox.write_backlog(write, of)
-                self._sinks[sink] = of
+            return None
         with self._read() as read:
             found = outbox.read_records(read, of.first, of.last, of.in_batch)
         return Batch(f"{self.epoch.hex}-{of.first}-{of.last}", of.last, tuple(record for _, record in found))
@@ -250,73 +236,33 @@ class StateStore:
         StateError
             Where it cannot be written; the sink gets the same batch again.
         """
-        with self._writing:
-            of = self._sinks[sink].acknowledged(min(up_to, self._newest))
-            with self._transaction() as write:
-                outbox.write_backlog(write, of)
-            self._sinks[sink] = of
+
+        def apply(write: sqlite3.Connection, standing: Standing) -> None:
+            standing.sinks[sink] = standing.sinks[sink].acknowledged(min(up_to, standing.newest))
+            outbox.write_backlog(write, standing.sinks[sink])
+
+        self._writer.change([apply])
 
     def backlog(self, sink: str) -> int:
         """How many records wait for a sink."""
-        return self._sinks[sink].waiting(self._newest)
+        now = self._writer.now
+        return now.sinks[sink].waiting(now.newest)
 
     def taken(self, sink: str) -> int:
         """How many records a sink has taken since the state was begun."""
-        return self._sinks[sink].delivered
+        return self._writer.now.sinks[sink].delivered
 
     def lost(self, sink: str) -> int:
         """How many records a sink never gets, because more than `max_waiting` waited."""
-        return self._sinks[sink].lost
+        return self._writer.now.sinks[sink].lost
 
     def close(self) -> None:
         """Let go of the file; another process may then open it."""
-        with self._writing, self._reading:
+        self._writer.close()
+        with self._reading:
             if not self._closed:
                 self._closed = True
                 self._file.close()
-
-    def _commit_together(self, writes: Sequence[_Write]) -> None:
-        """Write what several threads brought; each learns from its `_Write` what became of it."""
-        try:
-            with self._transaction() as write:
-                newest, sinks = self._newest, self._sinks
-                for told in writes:
-                    write.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", told.checkpoint)
-                    new = outbox.append(write, told.rows, newest)
-                    newest += len(new)
-                    tallies.add(write, [told.records[index] for index in new], time.time())
-                if newest > self._newest:
-                    sinks = {name: of.shortened(newest, self._most) for name, of in sinks.items()}
-                    for name, of in sinks.items():
-                        if of is not self._sinks[name]:
-                            outbox.write_backlog(write, of)
-                    outbox.prune(write, list(sinks.values()), newest, newest - self._newest)
-            self._newest, self._sinks = newest, dict(sinks)
-        except BaseException as error:
-            for told in writes:
-                told.done, told.error = True, str(error) or type(error).__name__
-            if not isinstance(error, StateError):
-                raise
-        else:
-            for told in writes:
-                told.done = True
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction of the writer, whose lock is held; nothing of it stays where it fails."""
-        if self._closed:
-            raise StateError(f"the state in {self.folder} is closed")
-        write = self._file.write
-        try:
-            write.execute("BEGIN IMMEDIATE")
-            yield write
-            write.execute("COMMIT")
-        except sqlite3.Error as error:
-            _roll_back(write)
-            raise StateError(f"cannot write the state in {self.folder}: {in_a_sentence(error)}") from error
-        except BaseException:
-            _roll_back(write)
-            raise
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
@@ -329,7 +275,10 @@ class StateStore:
                 raise StateError(f"cannot read the state in {self.folder}: {in_a_sentence(error)}") from error
 
 
-def _prepared(camera: str, checkpoint: Checkpoint, records: Sequence[CountRecord]) -> _Write:
+def _camera_commit(
+    camera: str, checkpoint: Checkpoint, records: Sequence[CountRecord]
+) -> Callable[[sqlite3.Connection, Standing], None]:
+    """What writes a commit; all that can be wrong with it is found here, before anybody waits for the disk."""
     for record in records:
         if record.time.tzinfo is None:
             raise ValueError(f"record {record.id}: expected a time with its zone, got {record.time.isoformat()}")
@@ -341,17 +290,15 @@ def _prepared(camera: str, checkpoint: Checkpoint, records: Sequence[CountRecord
         checkpoint.frame,
         checkpoint.time.astimezone(UTC).isoformat(),
     )
-    texts = [json.dumps(r.to_dict(), separators=(",", ":"), allow_nan=False) for r in records]
-    return _Write(row, tuple(records), [(r.id, text) for r, text in zip(records, texts, strict=True)])
+    texts = [(r.id, json.dumps(r.to_dict(), separators=(",", ":"), allow_nan=False)) for r in records]
 
+    def apply(write: sqlite3.Connection, standing: Standing) -> None:
+        write.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", row)
+        new = outbox.append(write, texts, standing.newest)
+        standing.newest += len(new)
+        tallies.add(write, [records[index] for index in new], time.time())
 
-def _roll_back(write: sqlite3.Connection) -> None:
-    try:
-        if write.in_transaction:
-            write.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        # SQLite has rolled back by itself; the next transaction tells whether the file can be written
-        _logger.debug("rolling back: %s", error)
+    return apply
 
 
 def _tell_absent(absent: dict[str, int]) -> None:

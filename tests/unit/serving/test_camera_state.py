@@ -66,9 +66,20 @@ def test_nothing_of_a_commit_that_fails_is_there(tmp_path: Path) -> None:
     store.close()
 
 
-def test_only_its_user_may_look_into_the_folder(tmp_path: Path) -> None:
+def test_only_its_user_may_look_into_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     StateStore(tmp_path / "a" / "state").close()
     assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
+    assert caplog.text == ""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    store = StateStore(shared)
+    store.commit("gate", checkpoint(), [record(1)])
+    assert {stat.S_IMODE(path.stat().st_mode) for path in shared.iterdir()} == {0o600}
+    assert {path.name for path in shared.iterdir()} == {"lock", "state.db", "state.db-wal", "state.db-shm"}
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o777  # it may hold other things than ours
+    assert f"others may write the folder {shared}" in caplog.text
+    store.close()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -379,6 +390,32 @@ def test_many_cameras_commit_at_once(tmp_path: Path) -> None:
         assert store.load(f"camera-{i}") == checkpoint(20)
     store.commit_many([(f"camera-{i}", checkpoint(21), [record(21, f"camera-{i}")]) for i in range(16)])
     assert store.backlog("file") == 336
+    store.close()
+
+
+def test_the_fault_of_one_camera_is_not_that_of_the_others(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, sinks=["file"])
+    failures: dict[str, str] = {}
+    bad = {"broken": record(1, "broken", class_name="\ud800"), "huge": record(1, "huge")}
+
+    def work(camera: str) -> None:
+        for n in range(1, 11):
+            try:
+                frame = 2**70 if camera == "huge" else n  # more than a database's number holds
+                store.commit(camera, checkpoint(n, frame=frame), [bad.get(camera, record(n, camera))])
+            except StateError:
+                raise
+            except Exception as error:  # noqa: BLE001 - looked at below
+                failures[camera] = type(error).__name__
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "broken", "c", "huge", "d")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == {"broken": "UnicodeEncodeError", "huge": "OverflowError"}
+    assert store.backlog("file") == 40
+    assert store.load("huge") is None
     store.close()
 
 
