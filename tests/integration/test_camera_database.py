@@ -141,6 +141,30 @@ def test_a_server_that_is_stopped_and_started(server: Postgres, table: str) -> N
     sink.close()
 
 
+def test_a_long_name_stops_nothing(url: str, table: str) -> None:
+    sink = SqlSink("db", url, table=table)
+    sink.deliver([record(1, name="n" * 3_000)], "a")
+    assert rows(url, table, "length(name)") == [(3_000,)]
+    sink.close()
+
+
+def test_somebody_who_holds_the_table_is_not_waited_for_without_end(
+    server: Postgres, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.camera.sinks.sql._ANSWER", 1)
+    sink = SqlSink("db", server.url, table=table)
+    sink.deliver([record(1)], "a")
+    engine = sa.create_engine(server.url)
+    with engine.begin() as other:
+        other.execute(sa.text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(SinkError, match="canceling statement due to statement timeout"):
+            sink.deliver([record(2)], "b")
+    engine.dispose()
+    sink.deliver([record(2)], "b")
+    assert rows(server.url, table, "track") == [(1,), (2,)]
+    sink.close()
+
+
 def test_a_wrong_password_is_told_without_it(server: Postgres) -> None:
     sink = SqlSink("db", server.url.replace(PASSWORD, "wr0ng-one"))
     with pytest.raises(SinkError, match="password authentication failed") as told:

@@ -31,10 +31,21 @@ class Delivery:
     backoff : (float, float)
         First and longest wait, in seconds; each wait is shortened at random by up to a half, so that many workers
         do not come back to a mended database all at once.
+    patience : float
+        Seconds after which a sink that has not answered yet is told as down. It is waited for nevertheless: nobody
+        knows whether it has taken the batch.
     """
 
-    def __init__(self, store: StateStore, sink: Sink, *, backoff: tuple[float, float] = (1.0, 60.0)) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        sink: Sink,
+        *,
+        backoff: tuple[float, float] = (1.0, 60.0),
+        patience: float = 60.0,
+    ) -> None:
         self.sink = sink
+        self._patience, self._asked = patience, 0.0
         self._store, self._backoff = store, backoff
         self._error = ""
         self._failures = 0
@@ -46,11 +57,14 @@ class Delivery:
 
     def status(self) -> SinkStatus:
         """How the sink is now."""
-        name, store = self.sink.name, self._store
+        name, store, error = self.sink.name, self._store, self._error
+        asked = self._asked
+        if asked and (silent := time.monotonic() - asked) > self._patience:
+            error = f"has not answered for {silent:.0f} s, and is waited for"
         return SinkStatus(
             name=name,
-            up=not self._error,
-            error=self._error,
+            up=not error,
+            error=error,
             waiting=store.backlog(name),
             delivered=store.taken(name),
             lost=store.lost(name),
@@ -109,6 +123,7 @@ class Delivery:
                 if batch is None:
                     return _LOOK
                 if batch.records:
+                    self._asked = time.monotonic()
                     self.sink.deliver(batch.records, batch.name)
                 self._untold = batch.up_to
             self._store.delivered(self.sink.name, self._untold)
@@ -120,6 +135,8 @@ class Delivery:
         except Exception as error:
             _logger.exception("the sink %s failed in a way that it should not", self.sink.name)
             return self._failed(f"{type(error).__name__}, see the log", None, False)
+        finally:
+            self._asked = 0.0
         if self._failures:
             _logger.warning("the sink %s takes records again, %d wait", self.sink.name, self._backlog())
         self._error, self._failures = "", 0

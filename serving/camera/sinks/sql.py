@@ -74,6 +74,8 @@ class SqlSink(Sink):
         rows = [_row(record) for record in records]
         try:
             with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":  # of this transaction alone, as a pooler wants it
+                    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_ANSWER * 1000}")
                 if not self._ready:
                     self._prepare(connection)
                 self._insert(connection, rows)
@@ -130,16 +132,16 @@ def _table(name: str) -> sa.Table:
         sa.Column("id", sa.String(36), primary_key=True),
         sa.Column("camera", sa.String(255), nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
-        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
         sa.Column("direction", sa.String(8), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
-        sa.Column("class_name", sa.String(255), nullable=False),
+        sa.Column("class_name", sa.Text, nullable=False),
         sa.Column("track", sa.BigInteger, nullable=False),
         sa.Column("confidence", sa.Double, nullable=False),
         sa.Column("x", sa.Double, nullable=False),
         sa.Column("y", sa.Double, nullable=False),
         sa.Column("frame", sa.BigInteger, nullable=False),
-        sa.Column("model_version", sa.String(255), nullable=False),
+        sa.Column("model_version", sa.Text, nullable=False),
     )
 
 
@@ -154,13 +156,12 @@ def _row(record: CountRecord) -> dict[str, Any]:
 def _limits(url: sa.URL) -> dict[str, Any]:
     """How long a driver may wait, where it is one whose words for it are known."""
     match url.get_backend_name(), url.get_driver_name():
-        case "postgresql", "psycopg" | "psycopg2":
-            given = url.query
-            limits: dict[str, Any] = {} if "connect_timeout" in given else {"connect_timeout": _CONNECT}
-            if "options" not in given:
-                limits["options"] = f"-c statement_timeout={_ANSWER * 1000}"
+        case "postgresql", driver:
+            limits: dict[str, Any] = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT}
+            if driver == "psycopg":
+                limits["prepare_threshold"] = None  # a pooler gives each transaction another server
             # a connection whose other end is gone without a word
-            return {**limits, "tcp_user_timeout": _ANSWER * 1000}
+            return {**limits, "tcp_user_timeout": _ANSWER * 1000} if driver in ("psycopg", "psycopg2") else {}
         case "mysql" | "mariadb", "pymysql" | "mysqldb":
             return {"connect_timeout": _CONNECT, "read_timeout": _ANSWER, "write_timeout": _ANSWER}
         case "sqlite", _:

@@ -124,11 +124,14 @@ def test_a_sink_that_is_down_for_seconds(store: StateStore, tmp_path: Path) -> N
 def test_a_sink_that_hangs_holds_up_neither_cameras_nor_other_sinks(store: StateStore) -> None:
     hanging, other = Memory(), Memory("other")
     hanging.gate.clear()
-    deliveries = [Delivery(store, hanging), Delivery(store, other)]
+    deliveries = [Delivery(store, sink, patience=0.3) for sink in (hanging, other)]
     for n in range(20):
         commit(store, n, n)
     until(lambda: other.taken == list(range(20)))
     assert store.backlog("memory") == 20
+    until(lambda: not deliveries[0].status().up)
+    assert "has not answered for" in deliveries[0].status().error
+    assert deliveries[1].status().up
     begun = time.monotonic()
     assert deliveries[1].close(5)
     assert not deliveries[0].close(0.2)  # left behind
