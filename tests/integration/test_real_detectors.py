@@ -77,9 +77,12 @@ def test_the_same_raw_output_gives_exactly_ultralytics_boxes(real: Path, assets:
     detector = open_detector(real / "yolo11n_int8_openvino_model")
     picture = read_picture(assets / "bus.jpg")
     raw: list[np.ndarray] = []
-    for placement, output in detector.runtime.run([detector._writer(picture)]):
+
+    def read(placement, output):
         raw.append(output.copy())
-        ours = detector._decoded(output, confidence, placement)
+        return placement, detector._decoded(confidence, placement, output)
+
+    ((placement, ours),) = detector.runtime.run([detector._writer(picture)], read)
     (theirs,) = non_max_suppression(torch.from_numpy(raw[0][None]), confidence, 0.7, max_det=300)
     expected = theirs.numpy()
     boxes = placement.to_picture(expected[:, :4])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from camera_counting.detections import Detections
-from camera_counting.detectors.heads import Head
-from camera_counting.detectors.letterbox import Placement, letterbox
-from camera_counting.detectors.runtimes import Runtime
+from camera_counting.detectors.fitting import Region, agree, fitted_spec, grown_region, trial_picture
+from camera_counting.detectors.heads import Candidates, Head
+from camera_counting.detectors.letterbox import Placement, letterbox, scale_into
+from camera_counting.detectors.runtimes import Output, Runtime
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.detectors.suppression import suppress
 from camera_counting.errors import DetectorError, PictureError
@@ -24,6 +29,10 @@ Picture = npt.NDArray[np.uint8]
 
 # More boxes than this in one picture are noise; the detectors' own validation uses the same number.
 AT_MOST = 300
+# Shapes of input that one detector is kept ready for: cameras share few, and each takes the weights' memory again.
+_SHAPES = 4
+
+_logger = logging.getLogger(__name__)
 
 
 class Detector(ABC):
@@ -67,6 +76,25 @@ class Detector(ABC):
         for picture in pictures:
             yield from self.detect([picture], confidence)
 
+    def for_frames(self, width: int, height: int, region: Region | None = None) -> Detector:
+        """The detector for the frames of one camera, made ready: quicker where it can be, else this one.
+
+        Ask once per camera, not per picture: another shape of input may take a second or two to prepare.
+
+        Parameters
+        ----------
+        width, height : int
+            Of the frames, in pixels. Frames of other sizes are detected, too, as this one would.
+        region : (x1, y1, x2, y2), optional
+            Pixels of the frames that matter; what lies outside may be missing from the answers.
+
+        Raises
+        ------
+        RequestError
+            Where the region has no area within the frames.
+        """
+        return self
+
 
 class GraphDetector(Detector):
     """A detector that is a graph in a file.
@@ -97,6 +125,8 @@ class GraphDetector(Detector):
         self.runtime, self.head, self.spec = runtime, head, spec
         self.names, self.confidence, self.iou = names, confidence, iou
         self._path = path
+        self._fitted: OrderedDict[tuple[int, int], GraphDetector] = OrderedDict()
+        self._fitting = threading.Lock()
 
     def warm_up(self) -> None:
         """Run once on a grey picture, so that the first real one is not slow and a broken graph shows at once.
@@ -107,12 +137,70 @@ class GraphDetector(Detector):
             Where the graph cannot be run or answers with what is no number.
         """
         grey = np.full((self.spec.height, self.spec.width, 3), 114, np.uint8)
-        for _, output in self.runtime.run([self._writer(grey)]):
-            if not np.isfinite(output).all():
-                raise DetectorError(f"{self._path.name} answers a grey picture with values that are no numbers")
-            if misfit := self.head.misfit(output, (self.spec.width, self.spec.height)):
-                raise DetectorError(f"{self._path.name} has the shape of {self.head.name} alone: {misfit}")
-            self._decoded(output, self.confidence, Placement(1.0, 0, 0, self.spec.width, self.spec.height))
+        for _ in self.runtime.run([self._writer(grey)], self._proved):
+            pass
+
+    def _proved(self, placement: Placement, output: Output) -> Detections:
+        if not np.isfinite(output).all():
+            raise DetectorError(f"{self._path.name} answers a grey picture with values that are no numbers")
+        if misfit := self.head.misfit(output, (self.spec.width, self.spec.height)):
+            raise DetectorError(f"{self._path.name} has the shape of {self.head.name} alone: {misfit}")
+        return self._decoded(self.confidence, placement, output)
+
+    def for_frames(self, width: int, height: int, region: Region | None = None) -> Detector:
+        part = None if region is None else grown_region(self.spec, (width, height), region)
+        x1, y1, x2, y2 = part or (0, 0, width, height)
+        spec = fitted_spec(self.spec, x2 - x1, y2 - y1, scale_into(self.spec, width, height))
+        fitted = self._of_size(spec)
+        if fitted is self:
+            return self
+        return FrameDetector(self, fitted, (width, height), part)
+
+    def _of_size(self, spec: InputSpec) -> GraphDetector:
+        """The same graph for a smaller input; this one where it does not go, or does not stay the same."""
+        size = spec.width, spec.height
+        if size == (self.spec.width, self.spec.height):
+            return self
+        with self._fitting:
+            if size not in self._fitted:
+                self._fitted[size] = self._proved_of_size(spec) or self
+                if len(self._fitted) > _SHAPES:
+                    self._fitted.popitem(last=False)
+            self._fitted.move_to_end(size)
+            return self._fitted[size]
+
+    def _proved_of_size(self, spec: InputSpec) -> GraphDetector | None:
+        runtime = self.runtime.resized(spec)
+        if runtime is None:
+            _logger.info(
+                "%s stays at its own input: it does not go with %sx%s", self._path.name, spec.width, spec.height
+            )
+            return None
+        fitted = GraphDetector(runtime, self.head, spec, self.names, self.confidence, self.iou, self._path)
+        picture = trial_picture(spec.width, spec.height)
+        try:
+            square, near = self._candidates(picture), fitted._candidates(picture)
+        except (DetectorError, ValueError) as error:
+            _logger.info("%s stays at its own input: %s", self._path.name, error)
+            return None
+        own, size = (self.spec.width, self.spec.height), (spec.width, spec.height)
+        if runtime.rewritten and not agree(square, near, own, size):
+            _logger.info("%s stays at its own input: at %sx%s it answers otherwise", self._path.name, *size)
+            return None
+        return fitted
+
+    def _candidates(self, picture: Picture) -> Candidates:
+        """What every cell says of a picture that lies at the top left of the input as it is."""
+
+        def write(canvas: Picture) -> None:
+            canvas[:] = self.spec.pad
+            canvas[: picture.shape[0], : picture.shape[1]] = picture
+
+        def read(_: None, output: Output) -> Candidates:
+            return self.head.decode(output, 0.0, (self.spec.width, self.spec.height))
+
+        (found,) = self.runtime.run([write], read)
+        return found
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
         return list(self.detect_each(pictures, confidence))
@@ -120,13 +208,12 @@ class GraphDetector(Detector):
     def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
         wanted = self.confidence if confidence is None else confidence
         writers = (self._writer(_checked(picture)) for picture in pictures)
-        for placement, output in self.runtime.run(writers):
-            yield self._decoded(output, wanted, placement)
+        return self.runtime.run(writers, partial(self._decoded, wanted))
 
     def _writer(self, picture: Picture) -> Callable[[Picture], Placement]:
         return partial(letterbox, picture, self.spec)
 
-    def _decoded(self, output: npt.NDArray[np.float32], confidence: float, placement: Placement) -> Detections:
+    def _decoded(self, confidence: float, placement: Placement, output: Output) -> Detections:
         found = self.head.decode(output, confidence, (self.spec.width, self.spec.height))
         if found.class_ids.size and not 0 <= found.class_ids.min() <= found.class_ids.max() < len(self.names):
             raise DetectorError(
@@ -147,6 +234,48 @@ class GraphDetector(Detector):
             class_ids[kept][inside].astype(np.int64, copy=False),
             self.names,
         )
+
+
+class FrameDetector(Detector):
+    """A detector with an input that fits the frames of one camera, or a part of them.
+
+    Parameters
+    ----------
+    whole : GraphDetector
+        For frames of another size.
+    fitted : GraphDetector
+        For frames of this size.
+    size : (width, height)
+    region : (x1, y1, x2, y2) or None
+        The part of the frames that `fitted` is given.
+    """
+
+    def __init__(
+        self, whole: GraphDetector, fitted: GraphDetector, size: tuple[int, int], region: Region | None
+    ) -> None:
+        self.names, self.confidence = whole.names, whole.confidence
+        self.whole, self.fitted, self.size, self.region = whole, fitted, size, region
+
+    def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
+        return list(self.detect_each(pictures, confidence))
+
+    def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
+        for fits, group in groupby(pictures, self._fits):
+            if not fits:
+                yield from self.whole.detect_each(group, confidence)
+            elif self.region is None:
+                yield from self.fitted.detect_each(group, confidence)
+            else:
+                x1, y1, x2, y2 = self.region
+                corner = np.array([x1, y1, x1, y1], np.float32)
+                for seen in self.fitted.detect_each((picture[y1:y2, x1:x2] for picture in group), confidence):
+                    yield Detections(seen.boxes + corner, seen.scores, seen.class_ids, seen.names)
+
+    def for_frames(self, width: int, height: int, region: Region | None = None) -> Detector:
+        return self.whole.for_frames(width, height, region)
+
+    def _fits(self, picture: Picture) -> bool:
+        return _checked(picture).shape[:2] == (self.size[1], self.size[0])
 
 
 def _checked(picture: Picture) -> Picture:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from camera_counting.detectors.specification import InputSpec
 
-__all__ = ["Placement", "letterbox"]
+__all__ = ["Placement", "letterbox", "scale_into"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Placement:
         return moved.astype(np.float32, copy=False)
 
 
+def scale_into(spec: InputSpec, width: int, height: int) -> float:
+    """Pixels of the input per pixel of a picture of this size that fills it."""
+    return min(spec.height / height, spec.width / width)
+
+
 def letterbox(picture: npt.NDArray[np.uint8], spec: InputSpec, canvas: npt.NDArray[np.uint8]) -> Placement:
     """Scale `picture` (H, W, 3) into `canvas` (height, width, 3), in place, with its aspect kept.
 
@@ -46,7 +51,7 @@ def letterbox(picture: npt.NDArray[np.uint8], spec: InputSpec, canvas: npt.NDArr
     ([114, 114, 114], [0, 0, 0])
     """
     height, width = picture.shape[:2]
-    scale = min(spec.height / height, spec.width / width)
+    scale = scale_into(spec, width, height)
     if spec.anchor == "center":
         inner_width, inner_height = round(width * scale), round(height * scale)
         left = round((spec.width - inner_width) / 2 - 0.1)

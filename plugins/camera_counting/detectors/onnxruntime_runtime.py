@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from camera_counting.detectors.runtimes import Graph, Runtime
+from camera_counting.detectors.runtimes import Graph, Output, Runtime, Write
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
 
 __all__ = ["OnnxRuntimeRuntime"]
+
+A = TypeVar("A")
+P = TypeVar("P")
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -45,15 +49,22 @@ class OnnxRuntimeRuntime(Runtime):
         self._input = self._session.get_inputs()[0].name
         self._spec = spec
 
-    def run(
-        self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
-    ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
+    def resized(self, spec: InputSpec) -> OnnxRuntimeRuntime | None:
+        shape = _sizes(self._session.get_inputs()[0].shape)
+        rows_and_columns = shape[2:] if spec.layout == "NCHW" else shape[1:3]
+        if any(number > 0 for number in rows_and_columns):
+            return None
+        other = copy(self)
+        other._spec = spec
+        return other
+
+    def run(self, pictures: Iterable[Write[P]], read: Callable[[P, Output], A]) -> Iterator[A]:
         spec = self._spec
         canvas = np.empty((spec.height, spec.width, 3), np.uint8)
         for write in pictures:
             placed = write(canvas)
             output = _run(self._session, self._name, {self._input: self._tensor(canvas)})[0]
-            yield placed, np.asarray(output[0], np.float32)
+            yield read(placed, np.asarray(output[0], np.float32))
 
     def _tensor(self, canvas: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         spec = self._spec

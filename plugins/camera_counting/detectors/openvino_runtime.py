@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,15 @@ import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from camera_counting.detectors.classes import names_in_labels
-from camera_counting.detectors.runtimes import Graph, Runtime
+from camera_counting.detectors.openvino_shapes import give_size
+from camera_counting.detectors.runtimes import Graph, Output, Runtime, Write
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
 
 __all__ = ["OpenVinoRuntime"]
+
+A = TypeVar("A")
+P = TypeVar("P")
 
 _STREAMS = 2
 _REQUESTS = 3
@@ -60,26 +65,36 @@ class OpenVinoRuntime(Runtime):
         )
 
     def __init__(self, path: Path, spec: InputSpec, threads: int) -> None:
-        self._name = path.name
+        self._path, self._threads, self._spec = path, threads, spec
+        self._prepare(spec)
+        self._workers = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="camera-counting-openvino")
+
+    def _prepare(self, spec: InputSpec, old: InputSpec | None = None) -> None:
         try:
-            compiled = _compiled(path, spec, threads)
+            compiled, self.rewritten = _compiled(self._path, spec, self._threads, old)
         except RuntimeError as error:
-            raise DetectorError(f"OpenVINO cannot prepare {path.name}: {_reason(error)}") from error
+            raise DetectorError(f"OpenVINO cannot prepare {self._path.name}: {_reason(error)}") from error
         # while two run, the next picture is prepared; more would only take memory
         self._idle: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         for _ in range(_REQUESTS):
             self._idle.put(_Slot(compiled, spec))
-        self._workers = ThreadPoolExecutor(_REQUESTS, thread_name_prefix="camera-counting-openvino")
 
-    def run(
-        self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
-    ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
-        ahead: deque[Future[tuple[Any, npt.NDArray[np.float32]]]] = deque()
+    def resized(self, spec: InputSpec) -> OpenVinoRuntime | None:
+        other = copy(self)
+        try:
+            other._prepare(spec, self._spec)
+        except DetectorError:
+            return None
+        other._spec = spec
+        return other
+
+    def run(self, pictures: Iterable[Write[P]], read: Callable[[P, Output], A]) -> Iterator[A]:
+        ahead: deque[Future[A]] = deque()
         try:
             for write in pictures:
                 if len(ahead) == _REQUESTS:
                     yield ahead.popleft().result()
-                ahead.append(self._workers.submit(self._answer, write))
+                ahead.append(self._workers.submit(self._answer, write, read))
             while ahead:
                 yield ahead.popleft().result()
         finally:
@@ -87,16 +102,17 @@ class OpenVinoRuntime(Runtime):
             for future in ahead:
                 future.cancel()
 
-    def _answer(self, write: Callable[[npt.NDArray[np.uint8]], Any]) -> tuple[Any, npt.NDArray[np.float32]]:
-        """What `write` returned, and the graph's output; a worker's whole task, which waits for no other."""
+    def _answer(self, write: Write[P], read: Callable[[P, Output], A]) -> A:
+        """What `read` makes of the graph's output; a worker's whole task, which waits for no other."""
         slot = self._idle.get()
         try:
             placed = write(slot.canvas)
-            slot.request.start_async()
-            slot.request.wait()
-            return placed, slot.output.copy()
-        except RuntimeError as error:
-            raise DetectorError(f"OpenVINO cannot run {self._name}: {_reason(error)}") from error
+            try:
+                slot.request.start_async()
+                slot.request.wait()
+            except RuntimeError as error:
+                raise DetectorError(f"OpenVINO cannot run {self._path.name}: {_reason(error)}") from error
+            return read(placed, slot.output)
         finally:
             self._idle.put(slot)
 
@@ -117,10 +133,20 @@ def _core() -> ov.Core:
     return ov.Core()
 
 
-def _compiled(path: Path, spec: InputSpec, threads: int) -> ov.CompiledModel:
-    """The graph with colour order, layout and scaling moved into it, for the CPU."""
+def _compiled(
+    path: Path, spec: InputSpec, threads: int, old: InputSpec | None = None
+) -> tuple[ov.CompiledModel, bool]:
+    """The graph with colour order, layout and scaling moved into it, for the CPU.
+
+    With `old`, a graph that was made for that input is rewritten for `spec` where its own sizes are fixed; the
+    second value tells whether it was.
+    """
     model = _read(path)
-    _reshape(model, (spec.width, spec.height), path)
+    rewritten = old is not None and all(number > 0 for number in _sizes(model.inputs[0]))
+    if old is not None and rewritten:
+        give_size(model, (old.width, old.height), (spec.width, spec.height), spec.layout)
+    else:
+        _reshape(model, (spec.width, spec.height), path)
     steps = PrePostProcessor(model)
     entry = steps.input()
     entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
@@ -135,7 +161,7 @@ def _compiled(path: Path, spec: InputSpec, threads: int) -> ov.CompiledModel:
             entry.preprocess().convert_element_type(_TYPES[spec.dtype])
     entry.model().set_layout(ov.Layout(spec.layout))
     steps.output().tensor().set_element_type(ov.Type.f32)
-    return _core().compile_model(
+    compiled = _core().compile_model(
         steps.build(),
         "CPU",
         {
@@ -145,6 +171,7 @@ def _compiled(path: Path, spec: InputSpec, threads: int) -> ov.CompiledModel:
             "INFERENCE_PRECISION_HINT": "f32",
         },
     )
+    return compiled, rewritten
 
 
 def _read(path: Path) -> ov.Model:

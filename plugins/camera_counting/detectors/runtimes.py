@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,21 @@ import numpy.typing as npt
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import DetectorError
 
-__all__ = ["Graph", "Runtime", "available_cores", "installed_runtimes", "runtime_named", "runtimes_for"]
+__all__ = [
+    "Graph",
+    "Output",
+    "Runtime",
+    "Write",
+    "available_cores",
+    "installed_runtimes",
+    "runtime_named",
+    "runtimes_for",
+]
+
+Output = npt.NDArray[np.float32]
+A = TypeVar("A")
+P = TypeVar("P")
+Write = Callable[[npt.NDArray[np.uint8]], P]
 
 # The faster one first: YOLO11n on two cores takes OpenVINO about a third of ONNX Runtime's time.
 _RUNTIMES = {
@@ -53,6 +67,7 @@ class Runtime(ABC):
     """A graph made ready to run. Thread-safe: any number of threads may call `run` at once."""
 
     name: str
+    rewritten: bool = False
 
     @classmethod
     @abstractmethod
@@ -63,15 +78,21 @@ class Runtime(ABC):
     def __init__(self, path: Path, spec: InputSpec, threads: int) -> None: ...
 
     @abstractmethod
-    def run(
-        self, pictures: Iterable[Callable[[npt.NDArray[np.uint8]], Any]]
-    ) -> Iterator[tuple[Any, npt.NDArray[np.float32]]]:
-        """Run the graph on pictures, in their order.
+    def run(self, pictures: Iterable[Write[P]], read: Callable[[P, Output], A]) -> Iterator[A]:
+        """Run the graph on pictures, in their order, and read its outputs.
 
         Each picture is a function that writes itself into a canvas (height, width, 3) of RGB uint8 and returns
-        anything; what it returned comes back with the output, without its batch axis. The output is valid until
-        the next one is asked for.
+        anything; `read` is given what it returned and the output, without its batch axis, and its answer comes
+        back. The output is valid within `read` only, which may be called in another thread.
         """
+
+    def resized(self, spec: InputSpec) -> Runtime | None:
+        """The same graph for a smaller input, sharing this one's threads; None where it does not go.
+
+        Where its sizes were fixed and had to be rewritten, `rewritten` is set: that it is the same detector is for
+        the caller to prove.
+        """
+        return None
 
 
 def installed_runtimes() -> list[str]:
