@@ -15,7 +15,7 @@ from camera_counting.picture_count import PictureCount, count_picture
 from camera_counting.pictures import Picture, read_picture
 
 if TYPE_CHECKING:
-    from camera_counting.counting import Event, FrameCount, VideoCount
+    from camera_counting.counting import Economy, Event, FrameCount, VideoCount
     from camera_counting.scene import Scene
     from camera_counting.video import VideoSource
 
@@ -129,6 +129,7 @@ class CountingModel:
         *,
         confidence: float | None = None,
         classes: Iterable[str] | None = None,
+        economy: Economy | None = None,
         on_frame: Callable[[FrameCount], None] | None = None,
     ) -> VideoCount:
         """Count a clip or a folder of pictures: crossings per line, occupancy and dwell per zone.
@@ -141,6 +142,9 @@ class CountingModel:
             Lines and zones; without them only the objects of each class are counted.
         confidence, classes
             As for `count`.
+        economy : Economy, optional
+            Which work may be left out: `Economy.exact()` leaves out none, `Economy.fast()` the most; by default
+            what loses no count.
         on_frame : callable, optional
             Called after each frame with what is known then.
 
@@ -153,7 +157,7 @@ class CountingModel:
 
         settings = self._checked(scene, confidence, classes)
         return counting.count_video(
-            _opened(source), self.detector.detect, self.names, scene, on_frame=on_frame, **settings
+            _opened(source), self.detector, self.names, scene, on_frame=on_frame, economy=economy, **settings
         )
 
     def stream(
@@ -163,19 +167,20 @@ class CountingModel:
         *,
         confidence: float | None = None,
         classes: Iterable[str] | None = None,
+        economy: Economy | None = None,
     ) -> Iterator[Event]:
         """Events (crossings, entries, exits) as they happen; arguments and errors as for `count_video`.
 
         What makes no sense is refused at once; the source is opened at once, too, and closed after its last event.
         """
-        settings = self._checked(scene, confidence, classes)
+        settings = {**self._checked(scene, confidence, classes), "economy": economy}
         return self._events(_opened(source), scene, settings)
 
     def _events(self, source: VideoSource, scene: Scene | None, settings: dict[str, Any]) -> Iterator[Event]:
         from camera_counting import counting
 
         with source:
-            for frame in counting.count_frames(source, self.detector.detect, self.names, scene, **settings):
+            for frame in counting.count_frames(source, self.detector, self.names, scene, **settings):
                 yield from frame.events
 
     def _checked(

@@ -6,16 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from camera_counting.counting.camera import FAINT, CameraCount
+from camera_counting.counting.economy import Choice, Economy, FrameChoice
 from camera_counting.counting.events import Event
 from camera_counting.counting.result import SceneCount
 from camera_counting.detections import Detections
+from camera_counting.detectors.detector import Detector
 from camera_counting.errors import SourceError
 from camera_counting.scene import Scene
 from camera_counting.tracking import Tracker, Tracks
@@ -25,9 +27,12 @@ __all__ = ["Detect", "FrameCount", "VideoCount", "count_detections", "count_fram
 
 Detect = Callable[[Sequence[npt.NDArray[np.uint8]], float | None], list[Detections]]
 
-_BATCH = 4
-_BATCH_PIXELS = 8 << 20
-_IN_FLIGHT = 2
+# Detections that run ahead of tracking. What is chosen for a frame rests on the tracks of so many detections ago,
+# on every machine alike.
+_AHEAD = 3
+# Frames that wait for them, those that are not detected included.
+_WAITING = 32
+_WAITING_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,17 +43,21 @@ class FrameCount:
     ----------
     frame : Frame
     tracks : Tracks
-        Seen in this frame, in pixels of the first frame.
+        Seen in this frame, or in the last one that was looked at, in pixels of the first frame.
     events : list of Event
         That became certain with this frame; with the last one, those that its end makes certain, too.
     camera : CameraCount
         Tracker and counter of this camera.
+    choice : "detect", "repeat" or "skip"
+        Whether it was detected, or how it was spared: with "repeat" it shows what the frame that was detected last
+        does, with "skip" `tracks` are those of the last frame that was looked at.
     """
 
     frame: Frame
     tracks: Tracks
     events: list[Event]
     camera: CameraCount
+    choice: Choice = "detect"
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -86,6 +95,8 @@ class VideoCount:
         agree with `counts`.
     warnings : list of str
         What could not be read.
+    detected : int
+        In how many frames it was really looked for objects.
     """
 
     source: str
@@ -95,6 +106,7 @@ class VideoCount:
     counts: SceneCount
     events: list[Event] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    detected: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of ``camera-counting count``: schemas/count.schema.json."""
@@ -113,26 +125,27 @@ class VideoCount:
 
 def count_frames(
     frames: Iterable[Frame],
-    detect: Detect,
+    detect: Detect | Detector,
     names: Sequence[str],
     scene: Scene | None = None,
     *,
     confidence: float = 0.25,
     classes: Iterable[str] | None = None,
     tracker: Tracker | None = None,
-    batch: int | None = None,
+    economy: Economy | None = None,
+    ahead: int = _AHEAD,
 ) -> Iterator[FrameCount]:
     """Count frame by frame.
 
     Detection runs in threads of its own, ahead of tracking and counting, while the source decodes in its own: the
-    three never wait for each other longer than the slowest takes.
+    three never wait for each other longer than the slowest takes. The result depends on none of that.
 
     Parameters
     ----------
     frames : iterable of Frame
         In the order of time.
-    detect : callable
-        A thread-safe `Detector.detect`.
+    detect : Detector or callable
+        A detector, which is then given an input that fits the frames; or a thread-safe `Detector.detect`.
     names : sequence of str
         The detector's classes.
     scene : Scene, optional
@@ -143,8 +156,10 @@ def count_frames(
         Count only these.
     tracker : Tracker, optional
         Instead of a new `MotionTracker`.
-    batch : int, optional
-        Frames that are detected together; 1 keeps the delay of a live camera small. By default 4, fewer if large.
+    economy : Economy, optional
+        Which work may be left out; by default what loses no count.
+    ahead : int
+        Detections that run at a time, at least 1; 1 keeps the delay of a live camera small.
 
     Raises
     ------
@@ -154,27 +169,109 @@ def count_frames(
     names = tuple(names)
     if scene is not None:
         scene.check_classes(names)
-    camera: CameraCount | None = None
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="camera-counting-detect") as pool:
-        ahead = _detected_ahead(pool, frames, detect, FAINT * confidence, batch)
-        upcoming = next(ahead, None)
-        while upcoming is not None:
-            frame, detections = upcoming
-            upcoming = next(ahead, None)
+    economy = economy or Economy.default()
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        return
+    height, width = first.image.shape[:2]
+    camera = CameraCount(names, scene, (width, height), confidence=confidence, classes=classes, tracker=tracker)
+    choice = FrameChoice(economy, scene, (width, height))
+    look = detect.for_frames(width, height, choice.part).detect if isinstance(detect, Detector) else detect
+    with ThreadPoolExecutor(ahead, thread_name_prefix="camera-counting-detect") as pool:
+        lane = _Lane(pool, look, FAINT * confidence, camera, choice)
+        try:
+            for frame in chain([first], stream):
+                lane.take(frame)
+                while lane.is_full(ahead):
+                    yield lane.give()
+            lane.look_at_last()
+            while not lane.is_empty():
+                yield lane.give()
+        finally:
+            lane.cancel()
+
+
+class _Lane:
+    """Frames on their way from choice to count, in order.
+
+    Parameters
+    ----------
+    pool : ThreadPoolExecutor
+        Detects.
+    detect : Detect
+    faint : float
+        Least score of what is detected.
+    camera : CameraCount
+    choice : FrameChoice
+    """
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, detect: Detect, faint: float, camera: CameraCount, choice: FrameChoice
+    ) -> None:
+        self._pool, self._detect, self._faint = pool, detect, faint
+        self._camera, self._choice = camera, choice
+        self._waiting: deque[tuple[Frame, Choice, Future[list[Detections]] | None]] = deque()
+        self._in_flight = 0
+        self._detections = Detections.none(())
+        self._tracks: Tracks | None = None
+        self._complete = False
+
+    def take(self, frame: Frame) -> None:
+        """Choose what a frame needs, and begin with it."""
+        kind = self._choice.choose(frame.image, frame.seconds)
+        self._waiting.append((frame, kind, self._begin(frame) if kind == "detect" else None))
+
+    def look_at_last(self) -> None:
+        """There is no frame after the last one taken: whatever was chosen for it, nothing later will show it."""
+        if self._waiting and self._waiting[-1][1] == "skip":
+            frame = self._waiting.pop()[0]
+            self._waiting.append((frame, "detect", self._begin(frame)))
+        self._complete = True
+
+    def is_full(self, ahead: int) -> bool:
+        """Whether a frame has to be given before the next is taken; never the last one."""
+        if len(self._waiting) > 1 and self._waiting[0][2] is None:
+            return True
+        most = min(_WAITING, max(ahead + 1, _WAITING_BYTES // max(self._waiting[-1][0].image.nbytes, 1)))
+        return self._in_flight > ahead or len(self._waiting) > most
+
+    def is_empty(self) -> bool:
+        """Whether all frames were given."""
+        return not self._waiting
+
+    def give(self) -> FrameCount:
+        """The count after the next frame."""
+        frame, kind, future = self._waiting.popleft()
+        events: list[Event] = []
+        if future is not None:
+            (self._detections,) = future.result()
+            self._in_flight -= 1
+        if kind == "skip" and self._tracks is not None:
+            tracks = self._tracks
+        else:
             height, width = frame.image.shape[:2]
-            if camera is None:
-                camera = CameraCount(
-                    names, scene, (width, height), confidence=confidence, classes=classes, tracker=tracker
-                )
-            tracks, events = camera.step(detections, frame.seconds, frame.index, (width, height))
-            if upcoming is None:
-                events = [*events, *camera.finish()]
-            yield FrameCount(frame, tracks, events, camera)
+            tracks, events = self._camera.step(self._detections, frame.seconds, frame.index, (width, height))
+            self._choice.seen(tracks, frame.seconds)
+            self._tracks = replace(tracks, ended=())
+        if self._complete and not self._waiting:
+            events = [*events, *self._camera.finish()]
+        return FrameCount(frame, tracks, events, self._camera, kind)
+
+    def cancel(self) -> None:
+        """Nothing more is begun."""
+        for _, _, future in self._waiting:
+            if future is not None:
+                future.cancel()
+
+    def _begin(self, frame: Frame) -> Future[list[Detections]]:
+        self._in_flight += 1
+        return self._pool.submit(self._detect, [frame.image], self._faint)
 
 
 def count_video(
     source: VideoSource,
-    detect: Detect,
+    detect: Detect | Detector,
     names: Sequence[str],
     scene: Scene | None = None,
     *,
@@ -191,10 +288,11 @@ def count_video(
         Where the scene does not fit the frames or the classes.
     """
     log = _Log()
-    number, end = 0, 0.0
+    number, end, detected = 0, 0.0, 0
     with source:
         for counted in count_frames(source, detect, names, scene, **settings):
             number, end = number + 1, counted.frame.seconds
+            detected += counted.choice == "detect"
             log.add(counted.tracks, counted.events)
             if on_frame is not None:
                 on_frame(counted)
@@ -209,6 +307,7 @@ def count_video(
         counts=camera.result(),
         events=log.events(camera),
         warnings=list(source.problems),
+        detected=detected,
     )
 
 
@@ -290,34 +389,3 @@ class _Log:
 def _length(number: int, end: float, fps: float | None) -> float:
     step = 1 / fps if fps else end / (number - 1) if number > 1 else 0.0
     return end + step
-
-
-def _detected_ahead(
-    pool: ThreadPoolExecutor, frames: Iterable[Frame], detect: Detect, faint: float, batch: int | None
-) -> Iterator[tuple[Frame, Detections]]:
-    """Frames with their detections, in order, while the next batches are being detected."""
-    waiting: deque[tuple[list[Frame], Future[list[Detections]]]] = deque()
-    stream = iter(frames)
-    try:
-        while True:
-            while len(waiting) < _IN_FLIGHT:
-                group = _group(stream, batch)
-                if not group:
-                    break
-                waiting.append((group, pool.submit(detect, [frame.image for frame in group], faint)))
-            if not waiting:
-                return
-            group, future = waiting.popleft()
-            yield from zip(group, future.result(), strict=True)
-    finally:
-        for _, future in waiting:
-            future.cancel()
-
-
-def _group(stream: Iterator[Frame], batch: int | None) -> list[Frame]:
-    first = next(stream, None)
-    if first is None:
-        return []
-    pixels = max(first.image.shape[0] * first.image.shape[1], 1)
-    number = batch if batch is not None else max(1, min(_BATCH, _BATCH_PIXELS // pixels))
-    return [first, *islice(stream, number - 1)]

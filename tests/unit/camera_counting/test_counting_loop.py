@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from camera_counting.counting import count_detections, count_frames, count_video
+from camera_counting.counting import Economy, count_detections, count_frames, count_video
 from camera_counting.detections import Detections
 from camera_counting.errors import SceneError, SourceError
 from camera_counting.scene import Scene
@@ -49,10 +49,10 @@ def bright(pictures, confidence=None):
     return found
 
 
-@pytest.mark.parametrize("batch", [None, 1, 3, 100])
-def test_a_clip_is_counted_whatever_the_batch(batch):
+@pytest.mark.parametrize("ahead", [1, 3, 100])
+def test_a_clip_is_counted_however_far_detection_runs_ahead(ahead):
     source = Drawn()
-    result = count_video(source, bright, NAMES, SCENE, batch=batch)
+    result = count_video(source, bright, NAMES, SCENE, ahead=ahead)
     assert (result.frames, result.seconds, result.fps) == (40, 4.0, 10.0)
     assert result.to_dict()["lines"] == {"L": {"in": 1, "out": 0, "by_class": {"car": {"in": 1, "out": 0}}}}
     assert result.counts.classes == {"car": 1}
@@ -86,14 +86,14 @@ def test_detection_runs_ahead_but_not_far():
         asked.append(len(pictures))
         return bright(pictures)
 
-    frames = count_frames(Drawn(), slow, NAMES, SCENE, batch=2)
+    frames = count_frames(Drawn(), slow, NAMES, SCENE, ahead=2)
     next(frames)
     time.sleep(0.1)
-    assert 2 <= sum(asked) <= 6
+    assert 2 <= sum(asked) <= 4
     frames.close()
 
 
-def test_two_batches_are_detected_at_a_time():
+def test_two_frames_are_detected_at_a_time():
     both = threading.Barrier(2, timeout=20)
 
     def meeting(pictures, confidence=None):
@@ -101,7 +101,7 @@ def test_two_batches_are_detected_at_a_time():
         return bright(pictures)
 
     # had they come one after the other, the first would wait in vain
-    assert count_video(Drawn(frames=16), meeting, NAMES, SCENE, batch=4).frames == 16
+    assert count_video(Drawn(frames=16), meeting, NAMES, SCENE, economy=Economy.exact()).frames == 16
 
 
 def test_faint_detections_are_asked_for():

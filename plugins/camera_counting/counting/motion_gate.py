@@ -1,0 +1,82 @@
+"""Whether anything has moved since the last detection, told from small copies of the frames.
+
+A small copy averages the sensor's noise and the compression's away. It is compared with that of the frame that was
+detected last, not with the one before, so that what moves slowly adds up. What changes everywhere alike (a cloud,
+the camera's exposure) is no motion; what flickers everywhere (noise in the dark) raises the threshold.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from camera_counting.counting.visible_part import Part
+
+__all__ = ["MotionGate"]
+
+_Small = npt.NDArray[np.int16]
+
+# A small copy has about so many columns: an object of 20 pixels in a frame of 640 is five of them wide.
+_COLUMNS = 160
+# Grey levels by which the mean of 3 x 3 small pixels must differ, and how many times the noise.
+_LEAST, _NOISES = 3.0, 6.0
+
+
+class MotionGate:
+    """Compares frames with the one that was detected last.
+
+    Parameters
+    ----------
+    size : (width, height)
+        Of the frames, in pixels.
+    part : (x1, y1, x2, y2), optional
+        The part of the frames that matters.
+
+    Examples
+    --------
+    >>> gate = MotionGate((320, 240))
+    >>> picture = np.full((240, 320, 3), 90, np.uint8)
+    >>> gate.remember(picture)
+    >>> gate.has_moved(picture + 5)  # it got lighter
+    False
+    >>> picture[100:130, 200:212] = 140
+    >>> gate.has_moved(picture)
+    True
+    """
+
+    def __init__(self, size: tuple[int, int], part: Part | None = None) -> None:
+        x1, y1, x2, y2 = part or (0, 0, *size)
+        self._rows, self._columns = slice(y1, y2), slice(x1, x2)
+        factor = min(1.0, _COLUMNS / size[0])
+        self._small = max(1, round((x2 - x1) * factor)), max(1, round((y2 - y1) * factor))
+        self._reference: _Small | None = None
+
+    def remember(self, image: npt.NDArray[np.uint8]) -> None:
+        """This frame is detected: compare the next ones with it."""
+        self._reference = self._copy(image)
+
+    def forget(self) -> None:
+        """What was detected last is none of these frames: the next one counts as moved."""
+        self._reference = None
+
+    def has_moved(self, image: npt.NDArray[np.uint8]) -> bool:
+        """Whether anything differs from the frame that was detected last."""
+        if self._reference is None:
+            return True
+        small = self._copy(image)
+        change = small - self._reference
+        change -= np.median(change, axis=(0, 1)).astype(np.int16)
+        strength = np.abs(change).max(axis=2).astype(np.float32)
+        # of a normal distribution, half lies within 0.67 of its deviation
+        noise = float(np.median(strength)) / 0.67
+        mean = cv2.blur(strength, (3, 3))
+        # nine pixels' mean varies by a third of what one of them does, around the mean of the noise itself
+        return bool(mean.max() > _LEAST + noise + _NOISES * noise / 3)
+
+    def _copy(self, image: npt.NDArray[np.uint8]) -> _Small:
+        part = image[self._rows, self._columns]
+        small = cv2.resize(part, self._small, interpolation=cv2.INTER_AREA)
+        return cast("_Small", small.astype(np.int16))
