@@ -34,7 +34,7 @@ from camera_counting.whole_file import is_device
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from camera_counting.counting import FrameCount
+    from camera_counting.counting import Economy, FrameCount
     from camera_counting.model import CountingModel
     from camera_counting.pictures import Picture
 
@@ -73,6 +73,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.FloatRange(0, min_open=True),
     help="Count on a live camera for so long; default: until Ctrl-C.",
 )
+@click.option("--exact", "thrift", flag_value="exact", help="Detect in every frame.")
+@click.option(
+    "--fast",
+    "thrift",
+    flag_value="fast",
+    help="Spare all the work that can be spared: few detections, and only around lines and zones.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar, no table; warnings only.")
 def count(
     source: str | None,
@@ -87,11 +94,13 @@ def count(
     size: str | None,
     labels: str | None,
     seconds: float | None,
+    thrift: str | None,
     quiet: bool,
 ) -> None:
     """Count on SOURCE: a clip, a picture, a folder of pictures, or a live camera (rtsp://, http://, /dev/video0).
 
     On a live camera it counts until Ctrl-C. Without SOURCE it counts the detections of a file.
+    In a clip only those frames are detected that the count needs; --exact detects them all, --fast fewer still.
 
     Over a line, `in` is from its left-hand to its right-hand side as seen along its direction; `camera-counting
     draw` shows it.
@@ -106,7 +115,7 @@ def count(
         told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted)
     else:
         settings: dict[str, Any] = {"confidence": confidence, "classes": wanted}
-        told = _count_source(source, model_uri, scene_file, video_file, fps, seconds, console, settings)
+        told = _count_source(source, model_uri, scene_file, video_file, fps, seconds, thrift, console, settings)
     # before anything is shown: what was counted for hours must not depend on a terminal
     if json_file is not None:
         write_json(json_file, told)
@@ -125,6 +134,7 @@ def _count_source(
     video_file: Path | None,
     fps: float | None,
     seconds: float | None,
+    thrift: str | None,
     console: Console,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
@@ -146,7 +156,13 @@ def _count_source(
         if single and isinstance(opened, PictureFolder):
             return _count_pictures(model, opened, console, **settings)
         with until_stopped(opened, seconds) if isinstance(opened, LiveSource) else nullcontext():
-            return _count_clip(model, opened, video_file, console, **settings)
+            return _count_clip(model, opened, video_file, console, economy=_economy(thrift), **settings)
+
+
+def _economy(thrift: str | None) -> Economy:
+    from camera_counting.counting import Economy
+
+    return {"exact": Economy.exact, "fast": Economy.fast}.get(thrift or "", Economy.default)()
 
 
 def _load(model_uri: str) -> CountingModel:
