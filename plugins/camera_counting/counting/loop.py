@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ from camera_counting.video.base import Frame, VideoSource
 __all__ = ["Detect", "FrameCount", "VideoCount", "count_detections", "count_frames", "count_video"]
 
 Detect = Callable[[Sequence[npt.NDArray[np.uint8]], float | None], list[Detections]]
+Begin = Callable[[npt.NDArray[np.uint8], float], Future[Detections]]
 
 # Detections that run ahead of tracking. What is chosen for a frame rests on the tracks of so many detections ago,
 # on every machine alike.
@@ -177,19 +180,29 @@ def count_frames(
     height, width = first.image.shape[:2]
     camera = CameraCount(names, scene, (width, height), confidence=confidence, classes=classes, tracker=tracker)
     choice = FrameChoice(economy, scene, (width, height))
-    look = detect.for_frames(width, height, choice.part).detect if isinstance(detect, Detector) else detect
-    with ThreadPoolExecutor(ahead, thread_name_prefix="camera-counting-detect") as pool:
-        lane = _Lane(pool, look, FAINT * confidence, camera, choice)
-        try:
-            for frame in chain([first], stream):
-                lane.take(frame)
-                while lane.is_full(ahead):
-                    yield lane.give()
-            lane.look_at_last()
-            while not lane.is_empty():
+    with ExitStack() as stack:
+        begin: Begin
+        if isinstance(detect, Detector):
+            fitted = detect.for_frames(width, height, choice.part)
+            begin = fitted.begin
+        else:
+            pool = stack.enter_context(ThreadPoolExecutor(ahead, thread_name_prefix="camera-counting-detect"))
+            begin = partial(_begin, pool, detect)
+        lane = _Lane(begin, FAINT * confidence, camera, choice)
+        stack.callback(lane.cancel)
+        for frame in chain([first], stream):
+            lane.take(frame)
+            while lane.is_full(ahead):
                 yield lane.give()
-        finally:
-            lane.cancel()
+        lane.look_at_last()
+        while not lane.is_empty():
+            yield lane.give()
+
+
+def _begin(
+    pool: ThreadPoolExecutor, detect: Detect, image: npt.NDArray[np.uint8], faint: float
+) -> Future[Detections]:
+    return pool.submit(lambda: detect([image], faint)[0])
 
 
 class _Lane:
@@ -197,21 +210,18 @@ class _Lane:
 
     Parameters
     ----------
-    pool : ThreadPoolExecutor
-        Detects.
-    detect : Detect
+    begin : callable
+        Begins to detect in a picture.
     faint : float
         Least score of what is detected.
     camera : CameraCount
     choice : FrameChoice
     """
 
-    def __init__(
-        self, pool: ThreadPoolExecutor, detect: Detect, faint: float, camera: CameraCount, choice: FrameChoice
-    ) -> None:
-        self._pool, self._detect, self._faint = pool, detect, faint
+    def __init__(self, begin: Begin, faint: float, camera: CameraCount, choice: FrameChoice) -> None:
+        self._start, self._faint = begin, faint
         self._camera, self._choice = camera, choice
-        self._waiting: deque[tuple[Frame, Choice, Future[list[Detections]] | None]] = deque()
+        self._waiting: deque[tuple[Frame, Choice, Future[Detections] | None]] = deque()
         self._in_flight = 0
         self._detections = Detections.none(())
         self._tracks: Tracks | None = None
@@ -245,7 +255,7 @@ class _Lane:
         frame, kind, future = self._waiting.popleft()
         events: list[Event] = []
         if future is not None:
-            (self._detections,) = future.result()
+            self._detections = future.result()
             self._in_flight -= 1
         if kind == "skip" and self._tracks is not None:
             tracks = self._tracks
@@ -264,9 +274,9 @@ class _Lane:
             if future is not None:
                 future.cancel()
 
-    def _begin(self, frame: Frame) -> Future[list[Detections]]:
+    def _begin(self, frame: Frame) -> Future[Detections]:
         self._in_flight += 1
-        return self._pool.submit(self._detect, [frame.image], self._faint)
+        return self._start(frame.image, self._faint)
 
 
 def count_video(

@@ -15,7 +15,7 @@ from camera_counting.tracking.base import Tracks
 __all__ = ["Stride"]
 
 # Sightings after which an object's speed is known.
-_KNOWN = 3
+_KNOWN = 0
 # An object out of sight for longer is nobody's pace.
 _GONE_SECONDS = 1.0
 # How much of the newest speed counts; boxes jitter.

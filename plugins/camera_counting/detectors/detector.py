@@ -7,6 +7,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -76,6 +79,18 @@ class Detector(ABC):
         for picture in pictures:
             yield from self.detect([picture], confidence)
 
+    def begin(self, picture: Picture, confidence: float | None = None) -> Future[Detections]:
+        """Begin to detect in one picture, as `detect` does; an implementation may do it in another thread.
+
+        Raises
+        ------
+        PictureError
+            Where the array is no such picture.
+        """
+        future: Future[Detections] = Future()
+        future.set_result(self.detect([picture], confidence)[0])
+        return future
+
     def for_frames(self, width: int, height: int, region: Region | None = None) -> Detector:
         """The detector for the frames of one camera, made ready: quicker where it can be, else this one.
 
@@ -125,6 +140,7 @@ class GraphDetector(Detector):
         self.runtime, self.head, self.spec = runtime, head, spec
         self.names, self.confidence, self.iou = names, confidence, iou
         self._path = path
+        self._part: Region | None = None
         self._fitted: OrderedDict[tuple[int, int], GraphDetector] = OrderedDict()
         self._fitting = threading.Lock()
 
@@ -154,7 +170,10 @@ class GraphDetector(Detector):
         fitted = self._of_size(spec)
         if fitted is self:
             return self
-        return FrameDetector(self, fitted, (width, height), part)
+        if part is not None:
+            fitted = copy(fitted)
+            fitted._part = part
+        return FrameDetector(self, fitted, (width, height))
 
     def _of_size(self, spec: InputSpec) -> GraphDetector:
         """The same graph for a smaller input; this one where it does not go, or does not stay the same."""
@@ -210,8 +229,15 @@ class GraphDetector(Detector):
         writers = (self._writer(_checked(picture)) for picture in pictures)
         return self.runtime.run(writers, partial(self._decoded, wanted))
 
+    def begin(self, picture: Picture, confidence: float | None = None) -> Future[Detections]:
+        wanted = self.confidence if confidence is None else confidence
+        return self.runtime.submit(self._writer(_checked(picture)), partial(self._decoded, wanted))
+
     def _writer(self, picture: Picture) -> Callable[[Picture], Placement]:
-        return partial(letterbox, picture, self.spec)
+        if self._part is None:
+            return partial(letterbox, picture, self.spec)
+        x1, y1, x2, y2 = self._part
+        return lambda canvas: replace(letterbox(picture[y1:y2, x1:x2], self.spec, canvas), x=x1, y=y1)
 
     def _decoded(self, confidence: float, placement: Placement, output: Output) -> Detections:
         found = self.head.decode(output, confidence, (self.spec.width, self.spec.height))
@@ -246,30 +272,21 @@ class FrameDetector(Detector):
     fitted : GraphDetector
         For frames of this size.
     size : (width, height)
-    region : (x1, y1, x2, y2) or None
-        The part of the frames that `fitted` is given.
     """
 
-    def __init__(
-        self, whole: GraphDetector, fitted: GraphDetector, size: tuple[int, int], region: Region | None
-    ) -> None:
+    def __init__(self, whole: GraphDetector, fitted: GraphDetector, size: tuple[int, int]) -> None:
         self.names, self.confidence = whole.names, whole.confidence
-        self.whole, self.fitted, self.size, self.region = whole, fitted, size, region
+        self.whole, self.fitted, self.size = whole, fitted, size
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
         return list(self.detect_each(pictures, confidence))
 
     def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
         for fits, group in groupby(pictures, self._fits):
-            if not fits:
-                yield from self.whole.detect_each(group, confidence)
-            elif self.region is None:
-                yield from self.fitted.detect_each(group, confidence)
-            else:
-                x1, y1, x2, y2 = self.region
-                corner = np.array([x1, y1, x1, y1], np.float32)
-                for seen in self.fitted.detect_each((picture[y1:y2, x1:x2] for picture in group), confidence):
-                    yield Detections(seen.boxes + corner, seen.scores, seen.class_ids, seen.names)
+            yield from (self.fitted if fits else self.whole).detect_each(group, confidence)
+
+    def begin(self, picture: Picture, confidence: float | None = None) -> Future[Detections]:
+        return (self.fitted if self._fits(picture) else self.whole).begin(picture, confidence)
 
     def for_frames(self, width: int, height: int, region: Region | None = None) -> Detector:
         return self.whole.for_frames(width, height, region)

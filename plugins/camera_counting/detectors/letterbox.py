@@ -15,19 +15,26 @@ __all__ = ["Placement", "letterbox", "scale_into"]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a picture lies in the input: `input = picture * scale + (left, top)`."""
+    """Where a picture lies in the input: `input = picture * scale + (left, top)`.
+
+    A part of a frame has its own corner `x`, `y` there, in whole pixels.
+    """
 
     scale: float
     left: float
     top: float
     width: int
     height: int
+    x: int = 0
+    y: int = 0
 
     def to_picture(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Boxes (N, 4) in pixels of the input to pixels of the picture, clipped to it."""
+        """Boxes (N, 4) in pixels of the input to pixels of the picture, clipped to it (or to the part shown)."""
         moved = (boxes - np.array([self.left, self.top, self.left, self.top], np.float32)) / np.float32(self.scale)
         np.clip(moved[:, 0::2], 0, self.width, out=moved[:, 0::2])
         np.clip(moved[:, 1::2], 0, self.height, out=moved[:, 1::2])
+        if self.x or self.y:
+            moved += np.array([self.x, self.y, self.x, self.y], np.float32)
         return moved.astype(np.float32, copy=False)
 
 

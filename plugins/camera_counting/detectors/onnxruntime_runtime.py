@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,11 @@ class OnnxRuntimeRuntime(Runtime):
         self._session = _session(path, threads)
         self._input = self._session.get_inputs()[0].name
         self._spec = spec
+        # one runs on all cores, another one is prepared
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="camera-counting-onnxruntime")
+
+    def submit(self, write: Write[P], read: Callable[[P, Output], A]) -> Future[A]:
+        return self._workers.submit(lambda: next(self.run([write], read)))
 
     def resized(self, spec: InputSpec) -> OnnxRuntimeRuntime | None:
         shape = _sizes(self._session.get_inputs()[0].shape)

@@ -94,13 +94,16 @@ class OpenVinoRuntime(Runtime):
             for write in pictures:
                 if len(ahead) == _REQUESTS:
                     yield ahead.popleft().result()
-                ahead.append(self._workers.submit(self._answer, write, read))
+                ahead.append(self.submit(write, read))
             while ahead:
                 yield ahead.popleft().result()
         finally:
             # whatever ends this call (a picture that raises, a caller that stops half way), nothing more is begun
             for future in ahead:
                 future.cancel()
+
+    def submit(self, write: Write[P], read: Callable[[P, Output], A]) -> Future[A]:
+        return self._workers.submit(self._answer, write, read)
 
     def _answer(self, write: Write[P], read: Callable[[P, Output], A]) -> A:
         """What `read` makes of the graph's output; a worker's whole task, which waits for no other."""

@@ -11,6 +11,7 @@ import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,10 @@ class Runtime(ABC):
         anything; `read` is given what it returned and the output, without its batch axis, and its answer comes
         back. The output is valid within `read` only, which may be called in another thread.
         """
+
+    @abstractmethod
+    def submit(self, write: Write[P], read: Callable[[P, Output], A]) -> Future[A]:
+        """As `run`, for one picture, without waiting for the answer."""
 
     def resized(self, spec: InputSpec) -> Runtime | None:
         """The same graph for a smaller input, sharing this one's threads; None where it does not go.

@@ -9,6 +9,8 @@ from camera_counting.geometry import box_areas, common_areas
 
 __all__ = ["suppress"]
 
+_BLOCK = 128
+
 
 def suppress(
     boxes: npt.NDArray[np.float32],
@@ -20,8 +22,7 @@ def suppress(
     """Indices of the boxes that stay, best scored first.
 
     Greedy and class-aware, as Ultralytics and YOLOX do it: a box goes where a better scored one of its own class
-    overlaps it by more than `iou`. The loop ends with the `at_most`-th box kept, so thousands of candidates cost
-    no more than that many passes.
+    overlaps it by more than `iou`. It ends with the `at_most`-th box kept, however many thousands there are.
 
     Parameters
     ----------
@@ -43,13 +44,32 @@ def suppress(
     order = np.argsort(-scores, kind="stable")
     areas = box_areas(boxes)
     kept: list[int] = []
+    # all pairs of a block at once, as long as they are few; what a block keeps is held against the rest
     while order.size and len(kept) < at_most:
-        best, order = int(order[0]), order[1:]
-        kept.append(best)
-        if not order.size:
-            break
-        (overlap,) = common_areas(boxes[best : best + 1], boxes[order])
-        same = class_ids[order] == class_ids[best]
-        union = areas[order] + areas[best] - overlap
-        order = order[~(same & (overlap > iou * union))]
+        block, order = order[:_BLOCK], order[_BLOCK:]
+        covers = _covers(boxes, areas, class_ids, block, block, iou)
+        gone = np.zeros(len(block), bool)
+        stay: list[int] = []
+        for i in range(len(block)):
+            if not gone[i]:
+                stay.append(i)
+                gone |= covers[i]
+        stay = stay[: at_most - len(kept)]
+        kept += block[stay].tolist()
+        if order.size:
+            order = order[~_covers(boxes, areas, class_ids, block[stay], order, iou).any(axis=0)]
     return np.array(kept, np.int64)
+
+
+def _covers(
+    boxes: npt.NDArray[np.float32],
+    areas: npt.NDArray[np.float32],
+    class_ids: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    iou: float,
+) -> npt.NDArray[np.bool_]:
+    """Mask (rows, columns) of the pairs that are one object."""
+    overlap = common_areas(boxes[rows], boxes[columns])
+    union = areas[rows, None] + areas[columns] - overlap
+    return np.asarray((overlap > iou * union) & (class_ids[rows, None] == class_ids[columns]))
