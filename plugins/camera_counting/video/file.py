@@ -254,7 +254,8 @@ class VideoFile(VideoSource):
 
     def _upright(self, picture: Any) -> npt.NDArray[np.uint8]:
         self._check_size(picture.width, picture.height)
-        image = picture.to_ndarray(format="rgb24")
+        # threads that convert one small picture cost more than they bring, and inference needs the cores
+        image = picture.to_ndarray(format="rgb24", threads=1)
         turns = round(picture.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
