@@ -1,16 +1,21 @@
-"""Scenes: the counting lines and zones of one camera, read from a file and checked.
+"""Scenes: the counting lines, zones and flows of one camera, read from a file and checked.
 
 A scene file is YAML (or JSON, with the same keys)::
 
     camera: gate-7
+    time_zone: Europe/Berlin         # optional; whose clock the counts per hour and day go by
     lines:
       - name: gate
         from: [150, 215]
         to: [640, 215]
         classes: [car, truck, bus]   # optional; every class counts without it
+      - {name: exit, from: [20, 30], to: [20, 200]}
     zones:
       - name: yard
         polygon: [[20, 40], [300, 40], [300, 200], [20, 200]]
+        crowding: {more_than: 10, for_seconds: 30}   # optional; tells when it is crowded
+    flows:
+      - {name: through, from: {line: gate, direction: in}, to: exit, within_seconds: 300}
 
 **in** is from the left-hand to the right-hand side of the vector from `from` to `to` as seen on the screen: over a
 line drawn from left to right, downwards is in and upwards is out.
@@ -22,19 +27,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from camera_counting.errors import SceneError
-from camera_counting.scene_parts import Anchor, Line, Part, Point, Zone, show
+from camera_counting.scene_parts import Anchor, Crowding, Flow, FlowEnd, Line, Part, Point, Zone, show
 from camera_counting.scene_text import read_json, read_yaml, reasons
+from camera_counting.time_zones import time_zone
 
-__all__ = ["Anchor", "Line", "Point", "Scene", "Zone", "scene_schema"]
+__all__ = ["Anchor", "Crowding", "Flow", "FlowEnd", "Line", "Point", "Scene", "Zone", "scene_schema"]
 
 Side = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def _is_a_time_zone(name: str) -> str:
+    return str(time_zone(name))
+
+
+TimeZone = Annotated[str, AfterValidator(_is_a_time_zone)]
+
+
 class Scene(Part):
-    """The lines and zones of one camera.
+    """The lines, zones and flows of one camera.
 
     Parameters
     ----------
@@ -46,8 +59,12 @@ class Scene(Part):
         those that lie within 0..2, which are neither.
     size : (width, height), optional
         The picture size on which pixel coordinates were drawn; the scene is then scaled to the size of the frames.
+    time_zone : str, optional
+        IANA name of the site's time zone, by whose clock counts per hour and day go.
     lines, zones
         At least one of either.
+    flows
+        From one of the lines to another.
 
     Raises
     ------
@@ -70,8 +87,12 @@ class Scene(Part):
     size: tuple[Side, Side] | None = Field(
         default=None, description="Width and height of the picture on which pixel coordinates were drawn."
     )
+    time_zone: TimeZone | None = Field(
+        default=None, description="IANA name of the site's time zone, as Europe/Berlin: counts go by its clock."
+    )
     lines: tuple[Line, ...] = Field(default=(), max_length=100)
     zones: tuple[Zone, ...] = Field(default=(), max_length=100)
+    flows: tuple[Flow, ...] = Field(default=(), max_length=200)
     # the file it was read from, for messages; scenes are equal whatever they were read from
     _source: str = PrivateAttr("scene")
 
@@ -212,13 +233,14 @@ class Scene(Part):
         if not self.lines and not self.zones:
             raise ValueError("expected at least one line or zone, got none")
         seen: dict[str, str] = {}
-        for key, part in self._parts():
-            if part.name in seen:
-                taken = seen[part.name]
+        flows = [(f"flows[{i}]", flow.name) for i, flow in enumerate(self.flows)]
+        for key, name in [*((key, part.name) for key, part in self._parts()), *flows]:
+            if name in seen:
                 raise ValueError(
-                    f"{key}.name: expected a name of its own; {taken} is called {part.name!r} already"
+                    f"{key}.name: expected a name of its own; {seen[name]} is called {name!r} already"
                 )
-            seen[part.name] = key
+            seen[name] = key
+        self._check_flows()
         points = self._points()
         coordinates = [c for _, point in points for c in point]
         if self.units == "auto" and self.size is None and 1 < max(coordinates) <= 2 and min(coordinates) >= 0:
@@ -239,14 +261,24 @@ class Scene(Part):
                 raise ValueError(f"{key}: expected a point inside {frame}, got {show((x, y))}")
         return self
 
+    def _check_flows(self) -> None:
+        names = [line.name for line in self.lines]
+        for i, flow in enumerate(self.flows):
+            for key, end in (("from", flow.origin), ("to", flow.destination)):
+                if end.line not in names:
+                    known = (
+                        f"the scene has {', '.join(map(repr, names[:20]))}" if names else "the scene has no line"
+                    )
+                    raise ValueError(f"flows[{i}].{key}: there is no line {end.line!r}; {known}")
+
 
 def scene_schema() -> dict[str, Any]:
     """The JSON schema of a scene file; shipped as ``camera_counting/schemas/scene.schema.json``."""
     schema = Scene.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Scene"
-    schema["description"] = "The counting lines and zones of one camera."
-    for name in ("Line", "Zone", "Anchor"):
-        schema["$defs"][name]["description"] = schema["$defs"][name]["description"].split("\n")[0]
+    schema["description"] = "The counting lines, zones and flows of one camera."
+    for part in schema["$defs"].values():
+        part["description"] = part["description"].split("\n")[0]
     schema["anyOf"] = [{"required": ["lines"]}, {"required": ["zones"]}]
     return schema

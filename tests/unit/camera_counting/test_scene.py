@@ -16,6 +16,13 @@ from camera_counting.scene import Anchor, Scene, scene_schema
 
 LINE = {"name": "gate", "from": [10, 20], "to": [100, 20]}
 SQUARE = {"name": "yard", "polygon": [[0, 0], [100, 0], [100, 100], [0, 100]]}
+EXIT = {"name": "exit", "from": [10, 80], "to": [100, 80]}
+FLOW = {"name": "through", "from": "gate", "to": "exit"}
+
+
+def with_flow(**keys):
+    return {"lines": [LINE, EXIT], "flows": [{**FLOW, **keys}]}
+
 
 REFUSED = {
     "nothing": (None, "expected the keys camera, lines, zones; got nothing"),
@@ -71,6 +78,53 @@ REFUSED = {
     "too many lines": ({"lines": [{**LINE, "name": f"{i}"} for i in range(101)]}, "lines: expected at most 100"),
     "a number beyond all numbers": ({"lines": [{**LINE, "to": [10**5000, 2]}]}, r"lines\[0\].to\[0\]: "),
     "three numbers": ({"lines": [{**LINE, "to": [1, 2, 3]}]}, r"lines\[0\].to"),
+    "unknown line in a flow": (
+        with_flow(to="exti"),
+        r"flows\[0\].to: there is no line 'exti'; the scene has 'gate', 'exit'",
+    ),
+    "a flow from a zone": (
+        {"zones": [SQUARE], "flows": [{**FLOW, "from": "yard"}]},
+        r"flows\[0\].from: there is no line 'yard'; the scene has no line",
+    ),
+    "a flow that leads nowhere": (with_flow(to="gate"), r"flows\[0\]: expected a flow from one line to another"),
+    "a flow there and back, in one direction": (
+        with_flow(**{"from": {"line": "gate", "direction": "in"}, "to": {"line": "gate", "direction": "in"}}),
+        r"flows\[0\]: .*got gate in to gate in",
+    ),
+    "a flow with a line's name": (
+        with_flow(name="exit"),
+        r"flows\[0\].name: .*lines\[1\] is called 'exit' already",
+    ),
+    "two flows of one name": (
+        {"lines": [LINE, EXIT], "flows": [FLOW, {**FLOW, "from": "exit", "to": "gate"}]},
+        r"flows\[1\].name: .*flows\[0\] is called 'through' already",
+    ),
+    "a flow in no time": (with_flow(within_seconds=0), r"flows\[0\].within_seconds: .*greater than 0"),
+    "a direction that is none": (
+        with_flow(to={"line": "exit", "direction": "up"}),
+        r"flows\[0\].to.direction: .*'in' or 'out', got 'up'",
+    ),
+    "a number for a line": (with_flow(to=7), r"flows\[0\].to: expected a line's name, or .*; got 7"),
+    "unknown time zone": (
+        {"time_zone": "Europe/Berln", "lines": [LINE]},
+        r"time_zone: expected a time zone's IANA name, .* no 'Europe/Berln' \(Europe/Berlin\?\)",
+    ),
+    "a crowd of less than nobody": (
+        {"zones": [{**SQUARE, "crowding": {"more_than": -1}}]},
+        r"zones\[0\].crowding.more_than: .*greater than or equal to 0, got -1",
+    ),
+    "a crowd for NaN seconds": (
+        {"zones": [{**SQUARE, "crowding": {"more_than": 3, "for_seconds": float("nan")}}]},
+        r"zones\[0\].crowding.for_seconds: expected a finite number, got nan",
+    ),
+    "a crowd at a line": (
+        {"lines": [{**LINE, "crowding": {"more_than": 3}}]},
+        r"lines\[0\].crowding: unknown key",
+    ),
+    "NaN in a polygon": (
+        {"zones": [{**SQUARE, "polygon": [[0, 0], [float("nan"), 0], [9, 9]]}]},
+        r"zones\[0\].polygon\[1\]\[0\]: expected a finite number, got nan",
+    ),
     "text for a point": ({"lines": [{**LINE, "to": "there"}]}, r"lines\[0\].to: expected a list"),
 }
 
@@ -108,13 +162,24 @@ def test_broken_json_missing_and_binary_files_are_told(tmp_path):
 
 
 def test_a_file_in_yaml_and_json_gives_the_same_scene(tmp_path):
-    value = {"camera": "c1", "lines": [{**LINE, "classes": ["car"], "anchor": "center"}], "zones": [SQUARE]}
+    value = {
+        "camera": "c1",
+        "time_zone": "Europe/Berlin",
+        "lines": [{**LINE, "classes": ["car"], "anchor": "center"}, EXIT],
+        "zones": [{**SQUARE, "crowding": {"more_than": 10, "for_seconds": 30}}],
+        "flows": [{**FLOW, "to": {"line": "exit", "direction": "out"}, "within_seconds": 300}],
+    }
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(value))
     scene = Scene.load(tmp_path / "a.yaml")
     assert scene == Scene.from_json(json.dumps(value))
     assert scene.lines[0].anchor is Anchor.CENTER
     assert scene.zones[0].anchor is Anchor.BOTTOM
+    assert scene.flows[0].origin.direction is None
     assert Scene.from_dict(scene.to_dict()) == scene
+    # what is no place is the same in every size
+    fitted = scene.for_size(640, 480)
+    assert (fitted.flows, fitted.time_zone) == (scene.flows, "Europe/Berlin")
+    assert fitted.zones[0].crowding == scene.zones[0].crowding
 
 
 @pytest.mark.parametrize(
@@ -185,6 +250,7 @@ def test_the_shipped_schema_is_that_of_the_model():
 def test_the_schema_takes_good_scenes_and_refuses_bad_ones():
     schema = scene_schema()
     jsonschema.validate({"camera": "c", "lines": [LINE], "zones": [SQUARE]}, schema)
+    jsonschema.validate(with_flow(to={"line": "exit", "direction": "in"}), schema)
     for key in (
         "no line and no zone",
         "unknown key",
@@ -193,6 +259,9 @@ def test_the_schema_takes_good_scenes_and_refuses_bad_ones():
         "unknown anchor",
         "too many corners",
         "too many lines",
+        "a direction that is none",
+        "a number for a line",
+        "a crowd of less than nobody",
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(REFUSED[key][0], schema)
