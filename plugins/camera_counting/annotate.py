@@ -34,6 +34,8 @@ _PALETTE: tuple[_Colour, ...] = (
 )
 _LINE: _Colour = (255, 196, 0)
 _ZONE: _Colour = (64, 196, 255)
+_ALARM: _Colour = (255, 92, 64)
+_FLOW: _Colour = (190, 222, 150)
 _INK: _Colour = (20, 22, 26)
 _PAPER: _Colour = (255, 255, 255)
 _fonts = threading.local()
@@ -55,11 +57,16 @@ class _Pen:
     def stroke(self) -> int:
         return max(1, round(self.text / 8))
 
+    @property
+    def pad(self) -> int:
+        """Between the letters and the border of their plate."""
+        return max(2, self.text // 3)
+
 
 def draw_frame(
     image: Image, tracks: Tracks | None, scene: Scene | None, counts: SceneCount | None = None
 ) -> Image:
-    """A copy of a frame with everything on it: zones, boxes, lines and numbers.
+    """A copy of a frame with everything on it: zones, boxes, lines, flows and numbers.
 
     Parameters
     ----------
@@ -70,7 +77,7 @@ def draw_frame(
     scene : Scene, optional
         In any units; fitted to the frame.
     counts : SceneCount, optional
-        The numbers at lines and zones.
+        The numbers at lines, zones and flows, and which zones are crowded.
 
     Returns
     -------
@@ -133,18 +140,19 @@ def _colour_of(name: str) -> _Colour:
 
 def _zones(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
     for zone in scene.zones:
+        colour = _ALARM if _is_crowded(zone, counts) else _ZONE
         corners = np.rint(zone.polygon).astype(np.int32)
         x, y, w, h = cv2.boundingRect(corners)
         x0, y0 = max(x, 0), max(y, 0)
         patch = pen.image[y0 : y + h, x0 : x + w]
         if patch.size:
             filled = patch.copy()
-            cv2.fillPoly(filled, [corners - (x0, y0)], _ZONE, cv2.LINE_AA)
+            cv2.fillPoly(filled, [corners - (x0, y0)], colour, cv2.LINE_AA)
             busy = counts is not None and zone.name in counts.zones and counts.zones[zone.name].occupancy > 0
             weight = 0.28 if busy else 0.16
             patch[:] = cv2.addWeighted(filled, weight, patch, 1 - weight, 0)
         cv2.polylines(pen.image, [corners], True, _INK, pen.stroke + 2, cv2.LINE_AA)
-        cv2.polylines(pen.image, [corners], True, _ZONE, pen.stroke, cv2.LINE_AA)
+        cv2.polylines(pen.image, [corners], True, colour, pen.stroke, cv2.LINE_AA)
 
 
 def _lines(pen: _Pen, scene: Scene) -> None:
@@ -175,20 +183,108 @@ def _draw_arrow(
 
 
 def _labels(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+    # no plate may hide an arrow, its own or another one
+    arrows = [_around(*_arrow(pen, line), pen.stroke * 2) for line in scene.lines]
     for line in scene.lines:
-        foot, tip = _arrow(pen, line)
-        numbers = ""
+        numbers = f"in {_compass(*_arrow(pen, line))}"
         if counts is not None and line.name in counts.lines:
             counted = counts.lines[line.name]
             numbers = f"in {counted.into}   out {counted.out}"
-        # beside the arrow, on the side that nobody comes from
-        place = foot - (tip - foot) * 0.75
-        _tag(pen, place, [line.name, numbers] if numbers else [line.name, "in →"], _LINE)
+        parts = [line.name, numbers]
+        _tag(pen, _beside(pen, line, parts, arrows), parts, _LINE)
     for zone in scene.zones:
         numbers = ""
         if counts is not None and zone.name in counts.zones:
             numbers = str(counts.zones[zone.name].occupancy)
-        _tag(pen, _middle(zone), [zone.name, numbers], _ZONE)
+        if _is_crowded(zone, counts):
+            _tag(pen, _middle(zone), [zone.name, f"{numbers}   crowded"], _ALARM)
+        else:
+            _tag(pen, _middle(zone), [zone.name, numbers], _ZONE)
+    _flows(pen, scene, counts)
+
+
+def _is_crowded(zone: Zone, counts: SceneCount | None) -> bool:
+    counted = None if counts is None else counts.zones.get(zone.name)
+    return counted is not None and counted.crowding is not None and counted.crowding.crowded
+
+
+def _flows(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+    """A table of the flows in that corner in which it hides the fewest plates."""
+    rows = []
+    for flow in scene.flows:
+        counted = None if counts is None else counts.flows.get(flow.name)
+        way = f"{flow.origin} → {flow.destination}"
+        rows.append([flow.name, way] if counted is None else [flow.name, str(counted.total)])
+    size, pad = pen.text, pen.pad
+    high = size + 2 * pad
+    # not more than a third of the picture; what is left out is told
+    most = max(1, pen.image.shape[0] // 3 // (high + 1))
+    if len(rows) > most:
+        rows = [*rows[: most - 1], [f"+ {len(rows) - most + 1} flows", ""]]
+    if not rows:
+        return
+    columns = [max(_measure(row[i], size)[0] for row in rows) + 2 * pad for i in (0, 1)]
+    wide, tall = sum(columns), len(rows) * (high + 1)
+    left, top = _corner(pen, wide, tall)
+    for i, row in enumerate(rows):
+        y = top + i * (high + 1)
+        x = left
+        for text, width, ground, ink in zip(row, columns, (_FLOW, _INK), (_INK, _PAPER), strict=True):
+            cv2.rectangle(pen.image, (x, y), (x + width - 1, y + high - 1), ground, -1)
+            _write(pen.image, text, x + pad, y + pad, size, ink)
+            x += width
+
+
+def _corner(pen: _Pen, width: int, height: int) -> tuple[int, int]:
+    rows, columns = pen.image.shape[:2]
+    edge = pen.pad
+    right, bottom = max(columns - width - edge, 0), max(rows - height - edge, 0)
+    best, fewest = (0, 0), np.inf
+    for left, top in ((edge, edge), (right, edge), (edge, bottom), (right, bottom)):
+        place = (left, top, left + width, top + height)
+        hidden = sum(_meet(place, other) for other in pen.taken)
+        if hidden < fewest:
+            best, fewest = (left, top), hidden
+    pen.taken.append((*best, best[0] + width, best[1] + height))
+    return best
+
+
+def _compass(foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64]) -> str:
+    """The sign of that of eight directions which the arrow has on the screen."""
+    x, y = tip - foot
+    return "→↘↓↙←↖↑↗"[round(float(np.arctan2(y, x)) / (np.pi / 4)) % 8]
+
+
+def _beside(
+    pen: _Pen, line: Line, parts: Sequence[str], arrows: Sequence[tuple[int, int, int, int]]
+) -> npt.NDArray[np.float64]:
+    """Where the plate of a line hides nothing: on the side that nobody comes from, or else beyond an end."""
+    width, height = _plate(pen, parts)
+    rows, columns = pen.image.shape[:2]
+    foot, tip = _arrow(pen, line)
+    start, end = np.array(line.start), np.array(line.end)
+    half, gap = np.array([width, height]) / 2, pen.text * 0.4
+    along = (end - start) / line.length
+    inwards = np.array([-along[1], along[0]])
+    behind = -inwards * (np.abs(inwards) @ half + gap)
+    before = tip - foot + inwards * (np.abs(inwards) @ half + gap)
+    beyond = along * (np.abs(along) @ half + gap)
+    quarter = (end - start) / 4
+    usual: npt.NDArray[np.float64] = foot + behind
+    for centre in (
+        usual, foot - quarter + behind, foot + quarter + behind, foot + before, start - beyond, end + beyond
+    ):  # fmt: skip
+        left, top = (round(float(edge)) for edge in centre - half)
+        place = (left, top, left + width, top + height)
+        inside = left >= 0 and top >= 0 and place[2] <= columns and place[3] <= rows
+        if inside and not any(_meet(place, other) for other in [*pen.taken, *arrows]):
+            return centre
+    return usual
+
+
+def _around(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], margin: int) -> tuple[int, int, int, int]:
+    (x0, y0), (x1, y1) = _at(np.minimum(a, b)), _at(np.maximum(a, b))
+    return x0 - margin, y0 - margin, x1 + margin, y1 + margin
 
 
 def _middle(zone: Zone) -> npt.NDArray[np.float64]:
@@ -242,16 +338,21 @@ def _boxes(pen: _Pen, boxes: npt.NDArray[np.float32], labels: Sequence[str], nam
 def _tag(pen: _Pen, centre: npt.NDArray[np.float64], parts: Sequence[str], colour: _Colour) -> None:
     """A plate around `centre`: the first part on the colour, the others on dark ground."""
     parts = [part for part in parts if part]
-    size, pad = pen.text, max(2, pen.text // 3)
-    sizes = [_measure(part, size) for part in parts]
-    width, height = sum(w + 2 * pad for w, _ in sizes), max(h for _, h in sizes) + 2 * pad
+    size, pad = pen.text, pen.pad
+    width, height = _plate(pen, parts)
     left, top = _free_place(pen, centre, width, height)
     x = left
-    for i, (part, (wide, _)) in enumerate(zip(parts, sizes, strict=True)):
+    for i, part in enumerate(parts):
+        wide, _ = _measure(part, size)
         ground, ink = (colour, _INK) if i == 0 else (_INK, _PAPER)
         cv2.rectangle(pen.image, (x, top), (x + wide + 2 * pad - 1, top + height - 1), ground, -1)
         _write(pen.image, part, x + pad, top + pad, size, ink)
         x += wide + 2 * pad
+
+
+def _plate(pen: _Pen, parts: Sequence[str]) -> tuple[int, int]:
+    """Width and height of a plate with these parts."""
+    return sum(_measure(part, pen.text)[0] + 2 * pen.pad for part in parts if part), pen.text + 2 * pen.pad
 
 
 def _free_place(pen: _Pen, centre: npt.NDArray[np.float64], width: int, height: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Dwell", "LineCount", "SceneCount", "ZoneCount"]
+__all__ = ["Crowd", "CrowdCount", "Dwell", "FlowCount", "LineCount", "SceneCount", "ZoneCount"]
 
 # Percentiles are those of this many latest stays: enough for a day, and flat in memory over years.
 _STAYS = 10_000
@@ -114,11 +114,89 @@ class LineCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """One time that a zone was crowded.
+
+    Parameters
+    ----------
+    began, ended : float
+        Time in seconds at which the alarm began and ended; None for the end where it lasts.
+    seconds : float
+        How long it lasted, until now.
+    most : int
+        The most objects inside at once.
+    mean : float
+        Objects inside, on average over time.
+    """
+
+    began: float
+    ended: float | None
+    seconds: float
+    most: int
+    mean: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON of ``camera-counting count``."""
+        return {
+            "from": round(self.began, 3),
+            "to": None if self.ended is None else round(self.ended, 3),
+            "seconds": round(self.seconds, 3),
+            "most": self.most,
+            "mean": round(self.mean, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdCount:
+    """How often and how long a zone was crowded; `latest` are the last times, one by one, the oldest first."""
+
+    crowded: bool
+    times: int
+    seconds: float
+    latest: tuple[Crowd, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON of ``camera-counting count``."""
+        return {
+            "crowded": self.crowded,
+            "times": self.times,
+            "seconds": round(self.seconds, 3),
+            "latest": [crowd.to_dict() for crowd in self.latest],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCount:
+    """Journeys from one line to another, by class, and how long they took."""
+
+    origin: str
+    destination: str
+    by_class: dict[str, int]
+    travel: Dwell
+
+    @property
+    def total(self) -> int:
+        """Journeys of all classes."""
+        return sum(self.by_class.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the JSON of ``camera-counting count``."""
+        return {
+            "from": self.origin,
+            "to": self.destination,
+            "total": self.total,
+            "by_class": self.by_class,
+            "travel_seconds": self.travel.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneCount:
     """Occupancy of one zone.
 
-    `occupancy` is the number inside now, `peak` the most at once, `mean` the average over time. Those who were
-    inside from the very first frame belong to the occupancy and have not `entered`.
+    `occupancy` is the number inside now (at the end, in the count of a whole clip), `peak` the most at once,
+    `mean` the average over time. Those who were inside from the very first frame belong to the occupancy and have
+    not `entered`; those who are inside at the end have not `left`.
     """
 
     occupancy: int
@@ -127,15 +205,21 @@ class ZoneCount:
     entered: int
     left: int
     dwell: Dwell
+    crowding: CrowdCount | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON of ``camera-counting count``."""
-        return {
+        told: dict[str, Any] = {
+            "occupancy": self.occupancy,
             "peak": self.peak,
             "mean": round(self.mean, 3),
             "entered": self.entered,
+            "left": self.left,
             "dwell_seconds": self.dwell.to_dict(),
         }
+        if self.crowding is not None:
+            told["crowding"] = self.crowding.to_dict()
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +229,33 @@ class SceneCount:
     lines: dict[str, LineCount]
     zones: dict[str, ZoneCount]
     classes: dict[str, int]
+    flows: dict[str, FlowCount] = field(default_factory=dict)
+
+    @property
+    def matrix(self) -> dict[str, dict[str, int]]:
+        """The origin-destination matrix: journeys by where they began and where they led.
+
+        Examples
+        --------
+        >>> journeys = [("A", "B", 2), ("A", "C", 3), ("B", "A", 0)]
+        >>> flows = {f"{a}{b}": FlowCount(a, b, {"car": n}, Dwell()) for a, b, n in journeys}
+        >>> SceneCount({}, {}, {}, flows).matrix
+        {'A': {'B': 2, 'C': 3}, 'B': {'A': 0}}
+        """
+        told: dict[str, dict[str, int]] = {}
+        for flow in self.flows.values():
+            row = told.setdefault(flow.origin, {})
+            # two flows may lead the same way and differ in the time that they allow: the wider one holds the other
+            row[flow.destination] = max(row.get(flow.destination, 0), flow.total)
+        return told
 
     def to_dict(self) -> dict[str, Any]:
         """As in the JSON of ``camera-counting count``."""
-        return {
+        told: dict[str, Any] = {
             "lines": {name: line.to_dict() for name, line in self.lines.items()},
             "zones": {name: zone.to_dict() for name, zone in self.zones.items()},
-            "classes": self.classes,
         }
+        if self.flows:
+            told["flows"] = {name: flow.to_dict() for name, flow in self.flows.items()}
+            told["matrix"] = self.matrix
+        return {**told, "classes": self.classes}
