@@ -85,14 +85,14 @@ class CameraCount:
 
     def finish(self) -> list[Event]:
         """End the clip; gives the events that its end makes certain."""
-        return self._counter.update(self._tracker.finish(), self._frame)
+        return self._counter.update(self._tracker.finish(), self._frame, last=True)
 
     def result(self) -> SceneCount:
         """The counts so far."""
         return self._counter.result()
 
     def counts(self, name: str, class_name: str) -> bool:
-        """Whether objects of a class count at the line or zone of this name."""
+        """Whether objects of a class count at the line, zone or flow of this name; see `Counter.counts`."""
         return self._counter.counts(name, class_name)
 
     def snapshot(self) -> dict[str, Any]:

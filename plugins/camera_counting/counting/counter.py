@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from camera_counting.counting.crossing import Crossing
 from camera_counting.counting.events import Event
+from camera_counting.counting.flows import FlowGauge
 from camera_counting.counting.line_gauge import LineGauge
 from camera_counting.counting.record import Gauge, TrackRecord
 from camera_counting.counting.result import SceneCount
@@ -24,7 +26,7 @@ __all__ = ["Counter"]
 
 
 class Counter:
-    """Counts the crossings of lines and the occupancy of zones.
+    """Counts the crossings of lines, the occupancy of zones, and the flows from line to line.
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ class Counter:
         self._size: tuple[float, float] | None = None
         self._lines: list[LineGauge] = []
         self._zones: list[ZoneGauge] = []
+        self._flows: list[FlowGauge] = []
         self._gauges: list[Gauge] = []
         if scene is not None:
             scene.check_classes(self.names)
@@ -73,8 +76,9 @@ class Counter:
             self._lines = [LineGauge(line) for line in scene.lines]
             self._zones = [ZoneGauge(zone, scene.size) for zone in scene.zones]
             self._gauges = [*self._lines, *self._zones]
+            self._flows = [FlowGauge(flow, scene.lines) for flow in scene.flows]
 
-    def update(self, tracks: Tracks, frame: int) -> list[Event]:
+    def update(self, tracks: Tracks, frame: int, *, last: bool = False) -> list[Event]:
         """Take in the tracks of one frame.
 
         Parameters
@@ -83,6 +87,8 @@ class Counter:
             As the tracker gave them, in pixels of the frames.
         frame : int
             Index of the frame.
+        last : bool
+            The clip is over: those who were in sight a moment ago are still inside where they were.
 
         Returns
         -------
@@ -102,10 +108,12 @@ class Counter:
             for track, happened in gauge.update(ids, points, seen, at_start=at_start, elapsed=elapsed):
                 self._records[track].waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = [event for track in ids if self._records[track].waiting for event in self._tell(track)]
+        for zone in self._zones:
+            zone.finished = last
         for track in tracks.ended:
             events += self._end(track, tracks.seconds)
         for zone in self._zones:
-            zone.measure(tracks.seconds, self._counts_in(zone))
+            events += zone.measure(tracks.seconds, frame, self._counts_in(zone))
         return sorted(events, key=lambda event: event.seconds)
 
     def result(self) -> SceneCount:
@@ -114,6 +122,7 @@ class Counter:
             lines={gauge.name: gauge.count() for gauge in self._lines},
             zones={gauge.name: gauge.count(self._counts_in(gauge)) for gauge in self._zones},
             classes={name: self._objects[name] for name in self._known() if self._objects[name] > 0},
+            flows={gauge.name: gauge.count() for gauge in self._flows},
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -124,6 +133,7 @@ class Counter:
             "records": [[track, record.snapshot()] for track, record in self._records.items()],
             "lines": {gauge.name: gauge.snapshot() for gauge in self._lines},
             "zones": {gauge.name: gauge.snapshot() for gauge in self._zones},
+            "flows": {gauge.name: gauge.snapshot() for gauge in self._flows},
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -138,16 +148,25 @@ class Counter:
             line.restore(snapshot["lines"][line.name])
         for zone in self._zones:
             zone.restore(snapshot["zones"][zone.name])
+        for flow in self._flows:
+            flow.restore(snapshot["flows"][flow.name])
         lines, zones = {gauge.name: gauge for gauge in self._lines}, {gauge.name: gauge for gauge in self._zones}
+        flows = {gauge.name: gauge for gauge in self._flows}
         self._records = {
-            track: TrackRecord.restored(record, lines, zones) for track, record in snapshot["records"]
+            track: TrackRecord.restored(record, lines, zones, flows) for track, record in snapshot["records"]
         }
         self._objects = Tally(dict(snapshot["objects"]))
         self._began = snapshot["began"]
 
     def counts(self, name: str, class_name: str) -> bool:
-        """Whether objects of a class count at the line or zone of this name."""
-        return any(gauge.name == name and self._is_wanted(class_name, gauge.classes) for gauge in self._gauges)
+        """Whether objects of a class count at the line, zone or flow of this name.
+
+        What is nobody's alone, and has no class, counts everywhere.
+        """
+        return any(
+            gauge.name == name and (not class_name or self._is_wanted(class_name, gauge.classes))
+            for gauge in (*self._gauges, *self._flows)
+        )
 
     def _meet(self, tracks: Tracks) -> None:
         """Take in how the tracks of a frame are judged."""
@@ -182,49 +201,90 @@ class Counter:
             line.sums[now, direction] += self._is_wanted(now, line.classes)
         for zone, passage in record.passages:
             zone.note(passage, self._is_wanted(now, zone.classes) - self._is_wanted(before, zone.classes))
+        for flow, took in record.journeys:
+            if self._is_wanted(before, flow.classes):
+                flow.take_back(before, took)
+            if self._is_wanted(now, flow.classes):
+                flow.note(now, took)
 
     def _tell(self, track: int) -> list[Event]:
         record = self._records[track]
         if not record.confirmed:
             return []
         class_name = record.class_name
-        events, still = [], []
+        events: list[Event] = []
+        still = []
         for gauge, happened in record.waiting:
             if not self._is_wanted(class_name, gauge.classes):
                 still.append((gauge, happened))
                 continue
-            kind: Literal["crossing", "entered", "left"]
-            direction: Literal["in", "out"]
             if isinstance(gauge, LineGauge) and isinstance(happened, Crossing):
-                if not gauge.tell(track, happened, class_name):
-                    continue
-                if happened.guessed:
-                    self._take_from_others(track, gauge, happened, class_name)
-                kind, direction = "crossing", happened.word
-                record.crossings.append((gauge, direction))
+                events += self._tell_crossing(track, gauge, happened)
             elif isinstance(gauge, ZoneGauge) and isinstance(happened, Passage):
-                kind, direction = ("entered", "in") if happened.entered else ("left", "out")
-                gauge.note(happened)
-                record.passages.append((gauge, happened))
-                if not happened.counted:
-                    continue
+                events += self._tell_passage(track, gauge, happened)
             else:
                 raise TypeError(f"{type(happened).__name__} at a {type(gauge).__name__}")
-            events.append(
-                Event(
-                    kind=kind,
-                    name=gauge.name,
-                    direction=direction,
-                    frame=happened.frame,
-                    seconds=round(happened.seconds, 6),
-                    position=(happened.x, happened.y),
-                    track=track,
-                    class_name=class_name,
-                    confidence=record.scores / record.sightings,
-                )
-            )
         record.waiting = still  # type: ignore[assignment]
         return events
+
+    def _tell_crossing(self, track: int, line: LineGauge, crossing: Crossing) -> list[Event]:
+        record = self._records[track]
+        event = self._event("crossing", line, crossing.word, crossing, track)
+        if not line.tell(track, crossing, record.class_name):
+            # told of another track already, but this one goes on from there
+            return self._tell_journeys(event)
+        if crossing.guessed:
+            self._take_from_others(track, line, crossing, record.class_name)
+        record.crossings.append((line, crossing.word))
+        return [event, *self._tell_journeys(event)]
+
+    def _tell_journeys(self, crossing: Event) -> list[Event]:
+        """The flows that a crossing makes complete."""
+        told = []
+        for flow in self._flows:
+            took = flow.crossed(crossing.track, crossing.name, crossing.direction, crossing.seconds)
+            if took is None:
+                continue
+            self._records[crossing.track].journeys.append((flow, took))
+            if self._is_wanted(crossing.class_name, flow.classes):
+                flow.note(crossing.class_name, took)
+                told.append(replace(crossing, kind="flow", name=flow.name, direction="", lasted=round(took, 6)))
+        return told
+
+    def _tell_passage(self, track: int, zone: ZoneGauge, passage: Passage) -> list[Event]:
+        record = self._records[track]
+        passage = zone.tell(track, passage, record.class_name)
+        record.passages.append((zone, passage))
+        if not passage.counted:
+            return []
+        if passage.entered:
+            return [self._event("entered", zone, "in", passage, track)]
+        event = replace(self._event("left", zone, "out", passage, track), lasted=round(passage.stay, 6))
+        if passage.open:
+            zone.hold(passage, event)
+            return []
+        return [event]
+
+    def _event(
+        self,
+        kind: Literal["crossing", "entered", "left"],
+        gauge: Gauge,
+        direction: Literal["in", "out"],
+        happened: Crossing | Passage,
+        track: int,
+    ) -> Event:
+        record = self._records[track]
+        return Event(
+            kind=kind,
+            name=gauge.name,
+            direction=direction,
+            frame=happened.frame,
+            seconds=round(happened.seconds, 6),
+            position=(happened.x, happened.y),
+            track=track,
+            class_name=record.class_name,
+            confidence=record.scores / record.sightings,
+        )
 
     def _take_from_others(self, track: int, line: LineGauge, guess: Crossing, class_name: str) -> None:
         """What others wait to tell of the object that crossed as guessed is told with this guess."""
@@ -251,6 +311,8 @@ class Counter:
             if happened is not None:
                 record.waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = self._tell(track)
+        for flow in self._flows:
+            flow.end(track)
         del self._records[track]
         return events
 

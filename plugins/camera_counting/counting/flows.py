@@ -11,7 +11,7 @@ from bisect import insort
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from camera_counting.counting.result import Dwell, FlowCount
 from camera_counting.scene import Flow, Line
@@ -60,7 +60,7 @@ class FlowGauge:
         self._flow = flow
         self._ways: dict[int, _Way] = {}
 
-    def crossed(self, track: int, line: str, direction: Literal["in", "out"], seconds: float) -> float | None:
+    def crossed(self, track: int, line: str, direction: str, seconds: float) -> float | None:
         """A track crossed a line; gives how many seconds its journey took where this makes one complete."""
         at_origin = self._flow.origin.takes(line, direction)
         if not at_origin and not self._flow.destination.takes(line, direction):

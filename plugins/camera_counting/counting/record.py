@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from camera_counting.counting.crossing import Crossing
+from camera_counting.counting.flows import FlowGauge
 from camera_counting.counting.line_gauge import LineGauge
 from camera_counting.counting.zone_gauge import ZoneGauge
 from camera_counting.counting.zones import Passage
@@ -27,7 +28,7 @@ class TrackRecord:
         As decided over its life so far; by name, because models come and go.
     waiting : list
         What happened, but is not told: the track is no certain object yet, or not of a class that counts there.
-    crossings, passages : list
+    crossings, passages, journeys : list
         What was told, and is counted for the class: it moves if that is decided anew.
     """
 
@@ -38,9 +39,10 @@ class TrackRecord:
     waiting: list[Happening] = field(default_factory=list)
     crossings: list[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=list)
     passages: list[tuple[ZoneGauge, Passage]] = field(default_factory=list)
+    journeys: list[tuple[FlowGauge, float]] = field(default_factory=list)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything, ready for JSON; lines and zones by their names."""
+        """Everything, ready for JSON; lines, zones and flows by their names."""
         return {
             "class": self.class_name,
             "confirmed": self.confirmed,
@@ -49,13 +51,18 @@ class TrackRecord:
             "waiting": [[gauge.name, happened.to_row()] for gauge, happened in self.waiting],
             "crossings": [[line.name, direction] for line, direction in self.crossings],
             "passages": [[zone.name, passage.to_row()] for zone, passage in self.passages],
+            "journeys": [[flow.name, took] for flow, took in self.journeys],
         }
 
     @classmethod
     def restored(
-        cls, snapshot: dict[str, Any], lines: Mapping[str, LineGauge], zones: Mapping[str, ZoneGauge]
+        cls,
+        snapshot: dict[str, Any],
+        lines: Mapping[str, LineGauge],
+        zones: Mapping[str, ZoneGauge],
+        flows: Mapping[str, FlowGauge],
     ) -> TrackRecord:
-        """The same again, at lines and zones of the same names.
+        """The same again, at lines, zones and flows of the same names.
 
         Raises
         ------
@@ -73,4 +80,5 @@ class TrackRecord:
             ],
             crossings=[(lines[name], direction) for name, direction in snapshot["crossings"]],
             passages=[(zones[name], Passage(*row)) for name, row in snapshot["passages"]],
+            journeys=[(flows[name], float(took)) for name, took in snapshot["journeys"]],
         )

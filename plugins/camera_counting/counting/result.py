@@ -10,8 +10,8 @@ import numpy as np
 
 __all__ = ["Crowd", "CrowdCount", "Dwell", "FlowCount", "LineCount", "SceneCount", "ZoneCount"]
 
-# Percentiles are those of this many latest stays: enough for a day, and flat in memory over years.
-_STAYS = 10_000
+# Percentiles are those of this many latest stays: flat in memory over years, and some kilobytes in a snapshot.
+_STAYS = 1_000
 
 
 class Dwell:
@@ -34,6 +34,7 @@ class Dwell:
 
     def add(self, seconds: float) -> None:
         """One more stay."""
+        seconds = round(seconds, 3)
         self._stays.append(seconds)
         self.total += seconds
         self.number += 1
@@ -41,6 +42,7 @@ class Dwell:
 
     def take_back(self, seconds: float) -> None:
         """One stay less: it was added, and was nobody's who counts here."""
+        seconds = round(seconds, 3)
         if seconds in self._stays:
             self._stays.remove(seconds)
         self.total -= seconds

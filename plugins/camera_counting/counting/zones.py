@@ -8,7 +8,7 @@ along the picture's own border nobody can be beyond it: what the picture cuts of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,22 @@ class Area:
 class Passage:
     """A track came in (`entered`) or left.
 
-    `counted` is False for one that was there from the very start; `stay` is how long one that left was inside.
+    Parameters
+    ----------
+    entered : bool
+    x, y : float
+        Where, in pixels of the frames.
+    seconds : float
+    frame : int
+    counted : bool
+        False for one who was there from the very start, one who is there at the very end, and one who was found
+        again: they did not come in or leave.
+    stay : float
+        How long one who left was inside, in seconds.
+    open : bool
+        The path begins or ends here, inside the zone and away from the picture's border.
+    size : float
+        Of the object, in pixels.
     """
 
     entered: bool
@@ -70,10 +85,12 @@ class Passage:
     frame: int
     counted: bool = True
     stay: float = 0.0
+    open: bool = False
+    size: float = 0.0
 
     def to_row(self) -> list[Any]:
         """Its fields in their order, ready for JSON; ``Passage(*row)`` reads it back."""
-        return [self.entered, self.x, self.y, self.seconds, self.frame, self.counted, self.stay]
+        return list(astuple(self))
 
 
 class ZoneStay:
@@ -90,6 +107,11 @@ class ZoneStay:
         self._way: Passage | None = None
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether it went over the border, though not yet by the margin."""
+        return self._way is not None and not self._way.entered
+
+    @property
     def last_seconds(self) -> float:
         """When the track was seen last."""
         return self._last[0].seconds if self._last is not None else 0.0
@@ -102,7 +124,7 @@ class ZoneStay:
             self._inside = now
             if now:
                 self.since = seen.seconds
-                found = [Passage(True, seen.x, seen.y, seen.seconds, seen.frame, counted=not self._at_start)]
+                found = [replace(_here(seen, entered=True), counted=not self._at_start)]
         else:
             before, was = self._last
             if now != was:
@@ -123,9 +145,8 @@ class ZoneStay:
         """The track will not be seen again: if it was inside, it left where it was seen last."""
         if self._last is None or self.since is None:
             return None
-        seen = self._last[0]
-        way = self._way if self._way is not None and not self._way.entered else None
-        return self._with_stay(way or Passage(False, seen.x, seen.y, seen.seconds, seen.frame))
+        way = self._way if self.is_leaving else None
+        return self._with_stay(way or _here(self._last[0], entered=False))
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state but the area, ready for JSON."""
@@ -173,6 +194,11 @@ class ZoneStay:
         came = _on_the_way(before, seen, span[0], entered=True)
         left = _on_the_way(before, seen, span[1], entered=False)
         return [came, replace(left, stay=left.seconds - came.seconds)]
+
+
+def _here(seen: Observation, *, entered: bool) -> Passage:
+    """The path begins or ends where the track is seen."""
+    return Passage(entered, seen.x, seen.y, seen.seconds, seen.frame, open=not seen.at_border, size=seen.size)
 
 
 def _on_the_way(before: Observation, seen: Observation, part: float, *, entered: bool) -> Passage:

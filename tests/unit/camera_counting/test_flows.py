@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import camera_counting
+from camera_counting.counting import count_detections
 from camera_counting.counting.flows import FlowGauge
-from camera_counting.scene import Flow, Line
+from camera_counting.detections import Detections
+from camera_counting.scene import Flow, Line, Scene
+
+COUNT_SCHEMA = json.loads((Path(camera_counting.__file__).parent / "schemas" / "count.schema.json").read_text())
 
 LINES = [
     Line(name="A", start=(0, 0), end=(9, 0), classes=("car", "bus")),
@@ -118,3 +125,65 @@ def test_one_that_lingers_on_a_line_needs_no_more_memory():
         flow.crossed(1, "A", "in" if i % 2 else "out", i)
     assert len(flow._ways[1].crossings) <= 32
     assert flow.crossed(1, "B", "in", 10_000.5) == 1.5
+
+
+SCENE = {
+    "size": [640, 360],
+    "lines": [
+        {"name": "west", "from": [200, 0], "to": [200, 360]},
+        {"name": "east", "from": [440, 360], "to": [440, 0]},
+    ],
+    "flows": [
+        {"name": "eastwards", "from": "west", "to": "east"},
+        {"name": "westwards", "from": "east", "to": "west", "within_seconds": 1},
+    ],
+}
+
+
+def drive(xs, classes=None, scene=SCENE):
+    """Count one vehicle that is at these places along the road in frames of 0.1 s."""
+    names = ("car", "truck")
+    classes = classes or [0] * len(xs)
+    seen = [
+        (i / 10, Detections.of([[x - 40, 150, x + 40, 200]], [0.9], [kind], names))
+        for i, (x, kind) in enumerate(zip(xs, classes, strict=True))
+    ]
+    return count_detections(seen, names, Scene.from_dict(scene), (640, 360))
+
+
+def test_a_journey_is_told_with_its_travel_time():
+    # 120 pixels a second: over the lines at 1 s and at 3 s; in over the one, out over the other
+    count = drive([80 + 12 * i for i in range(40)])
+    crossings = [event for event in count.events if event.kind == "crossing"]
+    flows = [event for event in count.events if event.kind == "flow"]
+    assert [event.name for event in crossings] == ["west", "east"]
+    assert [(event.name, event.direction, event.class_name) for event in flows] == [("eastwards", "", "car")]
+    assert flows[0].lasted == pytest.approx(2.0, abs=0.05)
+    assert (flows[0].seconds, flows[0].track) == (crossings[1].seconds, crossings[0].track)
+    told = count.to_dict()
+    assert told["matrix"] == {"west": {"east": 1}, "east": {"west": 0}}
+    assert told["flows"]["eastwards"]["by_class"] == {"car": 1}
+    assert told["flows"]["westwards"] == {
+        "from": "east", "to": "west", "total": 0, "by_class": {},
+        "travel_seconds": {"mean": None, "p50": None, "p95": None, "max": None},
+    }  # fmt: skip
+    jsonschema.validate(told, COUNT_SCHEMA)
+    # back again takes longer than a second
+    there_and_back = [80 + 12 * i for i in range(40)] + [548 - 12 * i for i in range(40)]
+    assert drive(there_and_back).counts.matrix == {"west": {"east": 1}, "east": {"west": 0}}
+
+
+def test_the_class_of_a_journey_is_the_one_that_is_decided_in_the_end():
+    xs = [40 + 8 * i for i in range(70)]  # over the second line in frame 50
+    count = drive(xs, [0] * 52 + [1] * 18)
+    assert count.counts.classes == {"car": 1}
+    seen_as_truck = drive(xs, [0] * 30 + [1] * 40)
+    assert seen_as_truck.counts.flows["eastwards"].by_class == {"truck": 1}
+    late = drive([*xs, *[592] * 80], [0] * 60 + [1] * 90)
+    assert late.counts.flows["eastwards"].by_class == {"truck": 1}
+    assert [event.class_name for event in late.events if event.kind == "flow"] == ["truck"]
+    # a truck does not count at the second line
+    east = {**SCENE["lines"][1], "classes": ["car"]}
+    cars = drive([*xs, *[592] * 80], [0] * 60 + [1] * 90, {**SCENE, "lines": [SCENE["lines"][0], east]})
+    assert cars.counts.flows["eastwards"].total == 0
+    assert [event for event in cars.events if event.kind == "flow"] == []

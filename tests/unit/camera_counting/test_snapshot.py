@@ -22,7 +22,14 @@ SCENE = {
         {"name": "across", "from": [0, 180], "to": [640, 180]},
         {"name": "down", "from": [320, 0], "to": [320, 360], "classes": ["car", "truck"], "anchor": "center"},
     ],
-    "zones": [{"name": "square", "polygon": [[200, 80], [440, 80], [440, 280], [200, 280]]}],
+    "zones": [
+        {
+            "name": "square",
+            "polygon": [[200, 80], [440, 80], [440, 280], [200, 280]],
+            "crowding": {"more_than": 1, "for_seconds": 0.3},
+        }
+    ],
+    "flows": [{"name": "turning", "from": "across", "to": "down"}],
 }
 
 
@@ -88,6 +95,9 @@ def test_there_is_something_to_lose():
         ("crossing", "down"),
         ("entered", "square"),
         ("left", "square"),
+        ("crowded", "square"),
+        ("cleared", "square"),
+        ("flow", "turning"),
     }
 
 
@@ -117,7 +127,7 @@ def test_a_restart_does_not_zero_the_counts():
     [
         {"size": (1280, 720)},
         {"scene": None},
-        {"scene": {**SCENE, "lines": [{**SCENE["lines"][0], "from": [0, 200]}]}},
+        {"scene": {**SCENE, "lines": [{**SCENE["lines"][0], "from": [0, 200]}, SCENE["lines"][1]]}},
         {"scene": {**SCENE, "zones": [{**SCENE["zones"][0], "classes": ["person"]}]}},
         {"classes": ["person"]},
     ],
@@ -217,7 +227,8 @@ def test_another_model_in_mid_run_keeps_tracks_and_counts(names, restart):
     assert counted.lines["across"].by_class == {"person": {"in": 1, "out": 0}, "car": {"in": 0, "out": 1}}
     assert counted.lines["down"].by_class["truck"] == {"in": 1, "out": 0}
     # the car was there from the very start
-    assert (counted.zones["square"].entered, counted.zones["square"].left) == (2, 3)
+    assert (counted.zones["square"].entered, counted.zones["square"].left) == (2, 1)
+    assert counted.zones["square"].occupancy == 2
 
 
 def test_a_track_of_a_class_that_the_new_model_does_not_know_stays_what_it_was():

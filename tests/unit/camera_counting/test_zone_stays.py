@@ -16,8 +16,11 @@ NAMES = ("person", "car")
 ZONE = {"name": "Z", "polygon": [[100, 100], [300, 100], [300, 200], [100, 200]]}
 
 
-def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False, car_from=10_000):
-    """Follow tracks {id: {frame: anchor}}, people until a frame; gives the zone's count and the events."""
+def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False, car_from=10_000, finish=False):
+    """Follow tracks {id: {frame: anchor}}, people until a frame; gives the zone's count and the events.
+
+    Tracks end `end` frames after they were last seen, and where the clip is finished, all of them with it.
+    """
     scene = Scene.from_dict({"size": [400, 300], "zones": [zone]}).for_size(400, 300)
     counter = Counter(scene, NAMES, classes=classes)
     last = max(max(path) for path in paths.values())
@@ -32,6 +35,14 @@ def run(paths, zone=ZONE, *, fps=10.0, end=None, classes=None, late=False, car_f
             np.full(n, int(frame >= car_from)), np.ones(n, bool), tuple(gone), NAMES,
         )  # fmt: skip
         events += counter.update(tracks, frame)
+    if finish:
+        live = [track for track, path in paths.items() if end is None or max(path) + end > last]
+        none = np.zeros((0, 4), np.float32)
+        tracks = Tracks(
+            last / fps, np.zeros(0, np.int64), none, none[:, 0], np.zeros(0, np.int64), np.zeros(0, bool),
+            tuple(live), NAMES,
+        )  # fmt: skip
+        events += counter.update(tracks, last, last=True)
     return counter.result().zones["Z"], events
 
 
@@ -105,12 +116,98 @@ def test_jitter_at_the_border_is_one_entry():
 
 def test_a_track_that_ends_inside_left_when_it_was_seen_last():
     stay = path((50, 150), *straight((90, 150), (200, 150), 12))
-    others = {2: dict.fromkeys(range(60), (20, 20))}
+    # it is waited for in case that it is found again
+    others = {2: dict.fromkeys(range(70), (20, 70))}
     count, events = run({1: stay, **others}, end=20)
     left = [e for e in events if e.kind == "left"]
     assert len(left) == 1
     assert left[0].seconds == pytest.approx(1.2)
     assert (count.occupancy, count.entered, count.left) == (0, 1, 1)
+
+
+FAR = {9: dict.fromkeys(range(170), (20, 70))}  # somebody outside, for as long as the clip runs
+
+
+def test_one_who_is_lost_inside_and_found_again_as_another_track_stays():
+    # in at 0.5 s, seen until 3 s, found again at 5.5 s a step aside, out at 8 s
+    first = path((50, 150), *straight((90, 150), (200, 150), 10), *[(200, 150)] * 20)
+    again = path(*[(205, 152)] * 20, *straight((205, 152), (355, 152), 16), start=55)
+    count, events = run({1: first, 2: again, **FAR}, end=20)
+    assert [(e.kind, e.track) for e in events] == [("entered", 1), ("left", 2)]
+    stay = events[1].seconds - events[0].seconds
+    assert (count.entered, count.left, count.occupancy) == (1, 1, 0)
+    assert count.dwell.to_dict()["max"] == pytest.approx(stay, abs=0.01)
+    assert events[1].lasted == pytest.approx(stay, abs=0.01)
+    # all of it belongs to the mean occupancy: nobody was nowhere
+    assert count.mean == pytest.approx(stay / 16.9, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("start", "at", "last_at"),
+    [
+        (55, (260, 150), (200, 150)),  # elsewhere in the zone
+        (75, (200, 150), (200, 150)),  # 4.5 s later
+        (55, (200, 196), (200, 150)),  # more than half its size away
+        (55, (200, 299), (200, 297)),  # at the border of the picture, over which people come and go
+    ],
+)
+def test_who_appears_elsewhere_or_later_is_somebody_else(start, at, last_at):
+    whole = {"name": "Z", "polygon": [[100, 100], [300, 100], [300, 300], [100, 300]]}
+    first = path((50, 150), *straight((90, 150), last_at, 10), *[last_at] * 20)
+    count, events = run({1: first, 2: path(*[at] * 30, start=start), **FAR}, whole, end=20)
+    told = [(e.kind, e.track) for e in events]
+    assert told[:2] == [("entered", 1), ("left", 1)] or told[:3] == [("entered", 1), ("entered", 2), ("left", 1)]
+    assert next(e.seconds for e in events if e.kind == "left") == pytest.approx(3.0)
+    assert (count.entered, count.left) == (2, 2)
+
+
+def test_two_are_never_found_again_as_one():
+    first = {track: path((50, 150), *[(200 + 4 * track, 150)] * 30) for track in (1, 2)}
+    count, _ = run({**first, 3: path(*[(206, 150)] * 115, start=55), **FAR}, end=20)
+    # one of the two went on as the third, the other one left
+    assert (count.entered, count.left, count.occupancy) == (2, 1, 1)
+
+
+def test_over_the_border_of_the_picture_people_come_and_leave():
+    # first seen cut off by the lower border, last seen cut off by it: within a zone that reaches it
+    zone = {"name": "Z", "polygon": [[100, 150], [300, 150], [300, 300], [100, 300]]}
+    walk = path(*straight((150, 300), (150, 240), 10), *straight((150, 240), (250, 300), 20), start=10)
+    count, events = run({1: walk, **FAR}, zone, end=3)
+    assert [(e.kind, e.seconds) for e in events] == [("entered", 1.0), ("left", pytest.approx(3.9))]
+    # nobody waits for one who went out of the picture
+    assert (count.entered, count.left, count.occupancy) == (1, 1, 0)
+    assert count.dwell.to_dict()["max"] == pytest.approx(2.9)
+
+
+def test_who_is_inside_when_the_clip_is_over_is_inside():
+    walk = path((50, 150), *[(200, 150)] * 30)
+    gone = path((50, 160), *[(180, 160)] * 10)
+    there = path(*[(250, 150)] * 31)
+    count, events = run({1: walk, 2: gone, 3: there}, finish=True)
+    assert [(e.kind, e.track) for e in events] == [("entered", 1), ("entered", 2), ("left", 2)]
+    # the third was there from the start and is there at the end
+    assert (count.occupancy, count.peak, count.entered, count.left) == (2, 3, 2, 1)
+    assert count.dwell.number == 3
+    assert count.dwell.to_dict()["max"] == pytest.approx(3.0)
+
+
+def test_a_zone_is_told_to_be_crowded_and_cleared():
+    zone = {**ZONE, "crowding": {"more_than": 2, "for_seconds": 2}}
+    paths = {track: path(*[(120 + 40 * track, 150)] * 60, start=10) for track in range(1, 4)}
+    paths[4] = path(*[(20, 290)] * 130)
+    count, events = run(paths, zone, end=5)
+    told = [e for e in events if e.kind in {"crowded", "cleared"}]
+    assert [(e.kind, e.name, e.track, e.class_name, e.direction) for e in told] == [
+        ("crowded", "Z", -1, "", ""), ("cleared", "Z", -1, "", "")
+    ]  # fmt: skip
+    # three from 1 s to 6.9 s; their tracks end half a second later, and after two more it is cleared
+    assert [e.seconds for e in told] == pytest.approx([3.0, 9.4])
+    assert [(e.number, e.lasted) for e in told] == [(3, None), (3, pytest.approx(6.4))]
+    assert told[0].position == (200, 150)
+    assert (count.crowding.times, count.crowding.crowded) == (1, False)
+    assert count.to_dict()["crowding"]["latest"][0]["most"] == 3
+    # of those who do not count there, nobody makes a crowd
+    assert run(paths, {**zone, "classes": ["car"]}, end=5)[0].crowding.times == 0
 
 
 def test_peak_and_percentiles_of_several():
@@ -171,5 +268,5 @@ def test_dwell_stays_flat_in_memory():
     dwell = Dwell()
     for i in range(25_000):
         dwell.add(float(i))
-    assert (dwell.number, dwell.longest, len(dwell._stays)) == (25_000, 24_999, 10_000)
+    assert (dwell.number, dwell.longest, len(dwell._stays)) == (25_000, 24_999, 1_000)
     assert dwell.to_dict()["mean"] == pytest.approx(12_499.5)
