@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,16 +11,14 @@ import numpy.typing as npt
 
 from camera_counting.counting.result import SceneCount
 from camera_counting.detections import Detections
+from camera_counting.plates import INK, Colour, Image, Pen, Place, draw_plate, draw_table, measure, meet, write
 from camera_counting.scene import Line, Scene, Zone
 from camera_counting.tracking.base import Tracks
 
 __all__ = ["draw_detections", "draw_frame", "draw_scene", "draw_tracks"]
 
-Image = npt.NDArray[np.uint8]
-_Colour = tuple[int, int, int]
-
 # The palette of M. Okabe and K. Ito (2008), which people with any colour vision can tell apart.
-_PALETTE: tuple[_Colour, ...] = (
+_PALETTE: tuple[Colour, ...] = (
     (86, 180, 233),
     (230, 159, 0),
     (0, 158, 115),
@@ -32,35 +27,10 @@ _PALETTE: tuple[_Colour, ...] = (
     (213, 94, 0),
     (0, 114, 178),
 )
-_LINE: _Colour = (255, 196, 0)
-_ZONE: _Colour = (64, 196, 255)
-_ALARM: _Colour = (255, 92, 64)
-_FLOW: _Colour = (190, 222, 150)
-_INK: _Colour = (20, 22, 26)
-_PAPER: _Colour = (255, 255, 255)
-_fonts = threading.local()
-
-
-@dataclass(slots=True)
-class _Pen:
-    """A picture being drawn on, with the measures that suit its size, and the places that labels take."""
-
-    image: Image
-    taken: list[tuple[int, int, int, int]]
-
-    @property
-    def text(self) -> int:
-        """Height of the letters in pixels."""
-        return int(np.clip(round(min(self.image.shape[0] * 0.031, self.image.shape[1] * 0.024)), 11, 72))
-
-    @property
-    def stroke(self) -> int:
-        return max(1, round(self.text / 8))
-
-    @property
-    def pad(self) -> int:
-        """Between the letters and the border of their plate."""
-        return max(2, self.text // 3)
+_LINE: Colour = (255, 196, 0)
+_ZONE: Colour = (64, 196, 255)
+_ALARM: Colour = (255, 92, 64)
+_FLOW: Colour = (190, 222, 150)
 
 
 def draw_frame(
@@ -125,20 +95,20 @@ def draw_detections(image: Image, detections: Detections, scene: Scene | None = 
     return pen.image
 
 
-def _pen(image: Image) -> _Pen:
-    return _Pen(np.ascontiguousarray(image).copy(), [])
+def _pen(image: Image) -> Pen:
+    return Pen(np.ascontiguousarray(image).copy())
 
 
 def _fitted(scene: Scene | None, image: Image) -> Scene | None:
     return None if scene is None else scene.for_size(image.shape[1], image.shape[0])
 
 
-def _colour_of(name: str) -> _Colour:
+def _colour_of(name: str) -> Colour:
     # the same colour for a class in every model and in every run
     return _PALETTE[zlib.crc32(name.encode()) % len(_PALETTE)]
 
 
-def _zones(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+def _zones(pen: Pen, scene: Scene, counts: SceneCount | None) -> None:
     for zone in scene.zones:
         colour = _ALARM if _is_crowded(zone, counts) else _ZONE
         corners = np.rint(zone.polygon).astype(np.int32)
@@ -151,15 +121,15 @@ def _zones(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
             busy = counts is not None and zone.name in counts.zones and counts.zones[zone.name].occupancy > 0
             weight = 0.28 if busy else 0.16
             patch[:] = cv2.addWeighted(filled, weight, patch, 1 - weight, 0)
-        cv2.polylines(pen.image, [corners], True, _INK, pen.stroke + 2, cv2.LINE_AA)
+        cv2.polylines(pen.image, [corners], True, INK, pen.stroke + 2, cv2.LINE_AA)
         cv2.polylines(pen.image, [corners], True, colour, pen.stroke, cv2.LINE_AA)
 
 
-def _lines(pen: _Pen, scene: Scene) -> None:
+def _lines(pen: Pen, scene: Scene) -> None:
     for line in scene.lines:
         start, end = np.array(line.start), np.array(line.end)
         arrow = _arrow(pen, line)
-        for colour, extra in ((_INK, 2), (_LINE, 0)):
+        for colour, extra in ((INK, 2), (_LINE, 0)):
             width = pen.stroke + 1 + extra
             cv2.line(pen.image, _at(start), _at(end), colour, width, cv2.LINE_AA)
             for tip in (start, end):
@@ -167,7 +137,7 @@ def _lines(pen: _Pen, scene: Scene) -> None:
             _draw_arrow(pen, *arrow, colour, width)
 
 
-def _arrow(pen: _Pen, line: Line) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _arrow(pen: Pen, line: Line) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Foot and tip of the arrow that stands on the line and points in."""
     start, end = np.array(line.start), np.array(line.end)
     along = (end - start) / line.length
@@ -177,12 +147,12 @@ def _arrow(pen: _Pen, line: Line) -> tuple[npt.NDArray[np.float64], npt.NDArray[
 
 
 def _draw_arrow(
-    pen: _Pen, foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], colour: _Colour, width: int
+    pen: Pen, foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64], colour: Colour, width: int
 ) -> None:
     cv2.arrowedLine(pen.image, _at(foot), _at(tip), colour, width, cv2.LINE_AA, tipLength=0.42)
 
 
-def _labels(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
+def _labels(pen: Pen, scene: Scene, counts: SceneCount | None) -> None:
     # no plate may hide an arrow, its own or another one
     arrows = [_around(*_arrow(pen, line), pen.stroke * 2) for line in scene.lines]
     for line in scene.lines:
@@ -191,15 +161,15 @@ def _labels(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
             counted = counts.lines[line.name]
             numbers = f"in {counted.into}   out {counted.out}"
         parts = [line.name, numbers]
-        _tag(pen, _beside(pen, line, parts, arrows), parts, _LINE)
+        draw_plate(pen, _beside(pen, line, parts, arrows), parts, _LINE)
     for zone in scene.zones:
         numbers = ""
         if counts is not None and zone.name in counts.zones:
             numbers = str(counts.zones[zone.name].occupancy)
         if _is_crowded(zone, counts):
-            _tag(pen, _middle(zone), [zone.name, f"{numbers}   crowded"], _ALARM)
+            draw_plate(pen, _middle(zone), [zone.name, f"{numbers}   crowded"], _ALARM)
         else:
-            _tag(pen, _middle(zone), [zone.name, numbers], _ZONE)
+            draw_plate(pen, _middle(zone), [zone.name, numbers], _ZONE)
     _flows(pen, scene, counts)
 
 
@@ -208,45 +178,17 @@ def _is_crowded(zone: Zone, counts: SceneCount | None) -> bool:
     return counted is not None and counted.crowding is not None and counted.crowding.crowded
 
 
-def _flows(pen: _Pen, scene: Scene, counts: SceneCount | None) -> None:
-    """A table of the flows in that corner in which it hides the fewest plates."""
+def _flows(pen: Pen, scene: Scene, counts: SceneCount | None) -> None:
     rows = []
     for flow in scene.flows:
         counted = None if counts is None else counts.flows.get(flow.name)
         way = f"{flow.origin} → {flow.destination}"
-        rows.append([flow.name, way] if counted is None else [flow.name, str(counted.total)])
-    size, pad = pen.text, pen.pad
-    high = size + 2 * pad
+        rows.append((flow.name, way if counted is None else str(counted.total)))
     # not more than a third of the picture; what is left out is told
-    most = max(1, pen.image.shape[0] // 3 // (high + 1))
+    most = max(1, pen.image.shape[0] // 3 // (pen.text + 2 * pen.pad + 1))
     if len(rows) > most:
-        rows = [*rows[: most - 1], [f"+ {len(rows) - most + 1} flows", ""]]
-    if not rows:
-        return
-    columns = [max(_measure(row[i], size)[0] for row in rows) + 2 * pad for i in (0, 1)]
-    wide, tall = sum(columns), len(rows) * (high + 1)
-    left, top = _corner(pen, wide, tall)
-    for i, row in enumerate(rows):
-        y = top + i * (high + 1)
-        x = left
-        for text, width, ground, ink in zip(row, columns, (_FLOW, _INK), (_INK, _PAPER), strict=True):
-            cv2.rectangle(pen.image, (x, y), (x + width - 1, y + high - 1), ground, -1)
-            _write(pen.image, text, x + pad, y + pad, size, ink)
-            x += width
-
-
-def _corner(pen: _Pen, width: int, height: int) -> tuple[int, int]:
-    rows, columns = pen.image.shape[:2]
-    edge = pen.pad
-    right, bottom = max(columns - width - edge, 0), max(rows - height - edge, 0)
-    best, fewest = (0, 0), np.inf
-    for left, top in ((edge, edge), (right, edge), (edge, bottom), (right, bottom)):
-        place = (left, top, left + width, top + height)
-        hidden = sum(_meet(place, other) for other in pen.taken)
-        if hidden < fewest:
-            best, fewest = (left, top), hidden
-    pen.taken.append((*best, best[0] + width, best[1] + height))
-    return best
+        rows = [*rows[: most - 1], (f"+ {len(rows) - most + 1} flows", "")]
+    draw_table(pen, rows, _FLOW)
 
 
 def _compass(foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64]) -> str:
@@ -255,12 +197,9 @@ def _compass(foot: npt.NDArray[np.float64], tip: npt.NDArray[np.float64]) -> str
     return "→↘↓↙←↖↑↗"[round(float(np.arctan2(y, x)) / (np.pi / 4)) % 8]
 
 
-def _beside(
-    pen: _Pen, line: Line, parts: Sequence[str], arrows: Sequence[tuple[int, int, int, int]]
-) -> npt.NDArray[np.float64]:
+def _beside(pen: Pen, line: Line, parts: Sequence[str], arrows: Sequence[Place]) -> npt.NDArray[np.float64]:
     """Where the plate of a line hides nothing: on the side that nobody comes from, or else beyond an end."""
-    width, height = _plate(pen, parts)
-    rows, columns = pen.image.shape[:2]
+    width, height = pen.plate_size(parts)
     foot, tip = _arrow(pen, line)
     start, end = np.array(line.start), np.array(line.end)
     half, gap = np.array([width, height]) / 2, pen.text * 0.4
@@ -276,13 +215,12 @@ def _beside(
     ):  # fmt: skip
         left, top = (round(float(edge)) for edge in centre - half)
         place = (left, top, left + width, top + height)
-        inside = left >= 0 and top >= 0 and place[2] <= columns and place[3] <= rows
-        if inside and not any(_meet(place, other) for other in [*pen.taken, *arrows]):
+        if pen.is_free(place) and not any(meet(place, arrow) for arrow in arrows):
             return centre
     return usual
 
 
-def _around(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], margin: int) -> tuple[int, int, int, int]:
+def _around(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], margin: int) -> Place:
     (x0, y0), (x1, y1) = _at(np.minimum(a, b)), _at(np.maximum(a, b))
     return x0 - margin, y0 - margin, x1 + margin, y1 + margin
 
@@ -303,91 +241,37 @@ def _middle(zone: Zone) -> npt.NDArray[np.float64]:
     return where
 
 
-def _tracks(pen: _Pen, tracks: Tracks) -> None:
+def _tracks(pen: Pen, tracks: Tracks) -> None:
     shown = np.flatnonzero(tracks.confirmed)
     names = [tracks.names[class_id] for class_id in tracks.class_ids[shown]]
     labels = [f"{name} {track}" for name, track in zip(names, tracks.ids[shown], strict=True)]
     _boxes(pen, tracks.boxes[shown], labels, names)
 
 
-def _boxes(pen: _Pen, boxes: npt.NDArray[np.float32], labels: Sequence[str], names: Sequence[str]) -> None:
+def _boxes(pen: Pen, boxes: npt.NDArray[np.float32], labels: Sequence[str], names: Sequence[str]) -> None:
     # the nearest objects (lowest in the picture) lie over those behind them, and have the first say in labels
     nearest_last = np.argsort(boxes[:, 3], kind="stable")
     for i in nearest_last:
         x1, y1, x2, y2 = (round(float(edge)) for edge in boxes[i])
-        cv2.rectangle(pen.image, (x1, y1), (x2, y2), _INK, pen.stroke + 2, cv2.LINE_AA)
+        cv2.rectangle(pen.image, (x1, y1), (x2, y2), INK, pen.stroke + 2, cv2.LINE_AA)
         cv2.rectangle(pen.image, (x1, y1), (x2, y2), _colour_of(names[i]), pen.stroke, cv2.LINE_AA)
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[Place] = []
     size = max(10, round(pen.text * 0.8))
     pad = max(1, size // 5)
     for i in nearest_last[::-1]:
         x1, y1, x2, _ = (round(float(edge)) for edge in boxes[i])
-        wide, high = _measure(labels[i], size)
+        wide, high = measure(labels[i], size)
         wide, high = wide + 2 * pad, high + 2 * pad
         top = y1 - high if y1 >= high else y1
         left = int(np.clip(x1, 0, max(pen.image.shape[1] - wide, 0)))
         place = (left, top, left + wide, top + high)
         # a label that is much wider than its object, or lies on another one, hides more than it tells
-        if wide > 2.2 * (x2 - x1) or any(_meet(place, other) for other in taken):
+        if wide > 2.2 * (x2 - x1) or any(meet(place, other) for other in taken):
             continue
         taken.append(place)
         cv2.rectangle(pen.image, (left, top), (left + wide, top + high), _colour_of(names[i]), -1)
-        _write(pen.image, labels[i], left + pad, top + pad, size, _INK)
-
-
-def _tag(pen: _Pen, centre: npt.NDArray[np.float64], parts: Sequence[str], colour: _Colour) -> None:
-    """A plate around `centre`: the first part on the colour, the others on dark ground."""
-    parts = [part for part in parts if part]
-    size, pad = pen.text, pen.pad
-    width, height = _plate(pen, parts)
-    left, top = _free_place(pen, centre, width, height)
-    x = left
-    for i, part in enumerate(parts):
-        wide, _ = _measure(part, size)
-        ground, ink = (colour, _INK) if i == 0 else (_INK, _PAPER)
-        cv2.rectangle(pen.image, (x, top), (x + wide + 2 * pad - 1, top + height - 1), ground, -1)
-        _write(pen.image, part, x + pad, top + pad, size, ink)
-        x += wide + 2 * pad
-
-
-def _plate(pen: _Pen, parts: Sequence[str]) -> tuple[int, int]:
-    """Width and height of a plate with these parts."""
-    return sum(_measure(part, pen.text)[0] + 2 * pen.pad for part in parts if part), pen.text + 2 * pen.pad
-
-
-def _free_place(pen: _Pen, centre: npt.NDArray[np.float64], width: int, height: int) -> tuple[int, int]:
-    """The nearest place above or below that lies in the picture and on no other plate."""
-    rows, columns = pen.image.shape[:2]
-    left = int(np.clip(round(centre[0] - width / 2), 0, max(columns - width, 0)))
-    for step in (0, -1, 1, -2, 2, -3, 3):
-        top = int(np.clip(round(centre[1] - height / 2) + step * (height + 2), 0, max(rows - height, 0)))
-        place = (left, top, left + width, top + height)
-        if not any(_meet(place, other) for other in pen.taken):
-            break
-    pen.taken.append(place)
-    return left, top
-
-
-def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+        write(pen.image, labels[i], left + pad, top + pad, size, INK)
 
 
 def _at(point: npt.NDArray[np.float64]) -> tuple[int, int]:
     return round(float(point[0])), round(float(point[1]))
-
-
-def _font() -> Any:
-    # OpenCV 5 brings a typeface with most scripts; it must not be shared between threads
-    if not hasattr(_fonts, "face"):
-        _fonts.face = cv2.FontFace("sans")
-    return _fonts.face
-
-
-def _measure(text: str, size: int) -> tuple[int, int]:
-    """Width and height of a line of text in pixels; the height is the same for all texts."""
-    x, _, wide, _ = cv2.getTextSize((100, 100), text, (0, 0), _font(), size, 500)
-    return int(wide + x), size
-
-
-def _write(image: Image, text: str, left: int, top: int, size: int, colour: _Colour) -> None:
-    cv2.putText(image, text, (left, top + round(size * 0.86)), colour, _font(), size, 500)
