@@ -8,13 +8,15 @@ interval (Lord Howe Island by half an hour), the interval is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, get_args
 
+from camera_counting.counting.events import Event
 from camera_counting.time_zones import time_zone
 
-__all__ = ["INTERVALS", "Interval", "IntervalCounts", "interval_of"]
+__all__ = ["INTERVALS", "Interval", "IntervalCounts", "counts_per_interval", "interval_of"]
 
 Interval = Literal["1min", "15min", "hour", "day"]
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
@@ -186,6 +188,34 @@ class IntervalCounts:
 
     def _iso(self, seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).astimezone(self._zone).isoformat()
+
+
+def counts_per_interval(
+    events: Iterable[Event], interval: Interval, start: datetime, zone: str | tzinfo
+) -> list[dict[str, Any]]:
+    """The counts of a clip that began at `start`, as the rows of `IntervalCounts`.
+
+    Raises
+    ------
+    ValueError
+        Where `start` has no offset.
+
+    Examples
+    --------
+    >>> event = Event("crossing", "gate", "in", 75, 2.5, (80.0, 60.0), 1, "car", 0.9)
+    >>> start = datetime(2026, 3, 29, 0, 59, 58, tzinfo=UTC)
+    >>> [row["start"] for row in counts_per_interval([event], "1min", start, "Europe/Berlin")]
+    ['2026-03-29T03:00:00+02:00']
+    """
+    if start.utcoffset() is None:
+        raise ValueError(f"expected a start with an offset, as 2026-03-29T00:30+01:00; got {start.isoformat()}")
+    counts = IntervalCounts(zone, most_rows=sys.maxsize)
+    # seconds are added in UTC: on a clock that is put forward, half past one and an hour is half past three
+    began = start.astimezone(UTC)
+    for event in events:
+        time = began + timedelta(seconds=event.seconds)
+        counts.add(event.kind, event.name, event.class_name, event.direction, time)
+    return counts.rows(interval)
 
 
 def interval_of(time: datetime, interval: Interval, zone: tzinfo) -> tuple[datetime, datetime]:
