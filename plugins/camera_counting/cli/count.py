@@ -21,9 +21,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from camera_counting.cli.calendar import Calendar, interval_options
 from camera_counting.cli.live import until_stopped
 from camera_counting.cli.output import check_writable, write_json
 from camera_counting.cli.recorded import Recorded, count_recorded
+from camera_counting.cli.tables import show_clip
 from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from camera_counting.counting import Economy, FrameCount
+    from camera_counting.counting.intervals import Interval
     from camera_counting.model import CountingModel
     from camera_counting.pictures import Picture
 
@@ -80,6 +83,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     flag_value="fast",
     help="Spare all the work that can be spared: few detections, and only around lines and zones.",
 )
+@interval_options
 @click.option("--quiet", is_flag=True, help="No progress bar, no table; warnings only.")
 def count(
     source: str | None,
@@ -95,6 +99,8 @@ def count(
     labels: str | None,
     seconds: float | None,
     thrift: str | None,
+    interval: Interval | None,
+    start: str | None,
     quiet: bool,
 ) -> None:
     """Count on SOURCE: a clip, a picture, a folder of pictures, or a live camera (rtsp://, http://, /dev/video0).
@@ -110,16 +116,20 @@ def count(
     from_file = recorded.checked(source, model_uri, video_file, fps)
     check_writable(json_file, detections if source is None else Path(source), scene_file, video_file)
     wanted = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
+    scene = None if scene_file is None else Scene.load(scene_file)
+    calendar = Calendar.of(interval, start, scene)
     if source is None or model_uri is None or from_file:
-        scene = None if scene_file is None else Scene.load(scene_file)
-        told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted)
+        told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted, calendar)
     else:
-        settings: dict[str, Any] = {"confidence": confidence, "classes": wanted}
-        told = _count_source(source, model_uri, scene_file, video_file, fps, seconds, thrift, console, settings)
+        settings: dict[str, Any] = {"scene": scene, "confidence": confidence, "classes": wanted}
+        check_writable(video_file, Path(source), scene_file)
+        told = _count_source(
+            source, model_uri, video_file, fps, seconds, console, calendar, _economy(thrift), settings
+        )
     # before anything is shown: what was counted for hours must not depend on a terminal
     if json_file is not None:
         write_json(json_file, told)
-    show = _show_pictures if "pictures" in told else _show_clip
+    show = _show_pictures if "pictures" in told else show_clip
     show(told, console)
     for warning in told.get("warnings", []):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
@@ -130,18 +140,16 @@ def count(
 def _count_source(
     source: str,
     model_uri: str,
-    scene_file: Path | None,
     video_file: Path | None,
     fps: float | None,
     seconds: float | None,
-    thrift: str | None,
     console: Console,
+    calendar: Calendar | None,
+    economy: Economy,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    check_writable(video_file, Path(source), scene_file)
     if video_file is not None and video_file.suffix.lower() != ".mp4" and not is_device(video_file):
         raise click.UsageError(f"--video {video_file}: expected the name of a file that ends in .mp4")
-    settings["scene"] = None if scene_file is None else Scene.load(scene_file)
     opened = open_source(source, fps=fps)
     with opened:
         if fps is not None and not Path(source).is_dir():
@@ -151,12 +159,14 @@ def _count_source(
         single = isinstance(opened, PictureFolder) and fps is None
         if single and video_file is not None:
             raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
+        if single and calendar is not None:
+            raise click.UsageError("--interval needs a clip, or a folder of pictures with --fps")
         with console.status("loading the model"):
             model = _load(model_uri)
         if single and isinstance(opened, PictureFolder):
             return _count_pictures(model, opened, console, **settings)
         with until_stopped(opened, seconds) if isinstance(opened, LiveSource) else nullcontext():
-            return _count_clip(model, opened, video_file, console, economy=_economy(thrift), **settings)
+            return _count_clip(model, opened, video_file, console, calendar, economy=economy, **settings)
 
 
 def _economy(thrift: str | None) -> Economy:
@@ -172,7 +182,12 @@ def _load(model_uri: str) -> CountingModel:
 
 
 def _count_clip(
-    model: CountingModel, source: VideoSource, video_file: Path | None, console: Console, **settings: Any
+    model: CountingModel,
+    source: VideoSource,
+    video_file: Path | None,
+    console: Console,
+    calendar: Calendar | None,
+    **settings: Any,
 ) -> dict[str, Any]:
     from camera_counting.annotate import draw_frame
 
@@ -189,7 +204,7 @@ def _count_clip(
 
         result = model.count_video(source, on_frame=on_frame, **settings)
         progress.update(task, total=result.frames)
-    return result.to_dict()
+    return result.to_dict() if calendar is None else calendar.told(result)
 
 
 def _count_pictures(
@@ -246,31 +261,6 @@ def _progress(console: Console) -> Progress:
 
 
 # Names are `Text`: the square brackets in them are no markup of Rich's.
-def _show_clip(told: dict[str, Any], console: Console) -> None:
-    rate = f", {told['fps']:g} frames per second" if told["fps"] else ""
-    title = f"{Path(told['source']).name}: {told['frames']} frames, {told['seconds']:.1f} s{rate}"
-    console.print(title, markup=False, highlight=False, style="bold")
-    if told["lines"]:
-        table = Table("line", "class")
-        table.add_column("in", justify="right")
-        table.add_column("out", justify="right")
-        for name, line in told["lines"].items():
-            table.add_row(Text(name), "all", str(line["in"]), str(line["out"]), style="bold")
-            for class_name, number in line["by_class"].items():
-                table.add_row("", Text(class_name), str(number["in"]), str(number["out"]))
-        console.print(table)
-    if told["zones"]:
-        table = Table("zone")
-        for heading in ("entered", "peak", "mean", "stay: mean", "median", "95 %", "longest"):
-            table.add_column(heading, justify="right")
-        for name, zone in told["zones"].items():
-            stay = [_seconds(zone["dwell_seconds"][key]) for key in ("mean", "p50", "p95", "max")]
-            table.add_row(Text(name), str(zone["entered"]), str(zone["peak"]), f"{zone['mean']:.2f}", *stay)
-        console.print(table)
-    seen = ", ".join(f"{number} {name}" for name, number in told["classes"].items()) or "nothing"
-    console.print(f"objects seen: {seen}", markup=False, highlight=False)
-
-
 def _show_pictures(told: dict[str, Any], console: Console) -> None:
     classes = sorted({name for picture in told["pictures"] for name, n in picture["counts"].items() if n})
     table = Table("picture")
@@ -286,7 +276,3 @@ def _show_pictures(told: dict[str, Any], console: Console) -> None:
         sums = [str(sum(picture["counts"].get(name, 0) for picture in told["pictures"])) for name in classes]
         table.add_row("sum", *sums, str(sum(picture["total"] for picture in told["pictures"])), style="bold")
     console.print(table)
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"

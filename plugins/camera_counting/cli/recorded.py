@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from camera_counting.cli.calendar import Calendar
 from camera_counting.errors import CountingError
 from camera_counting.mot import read_mot_detections
 from camera_counting.scene import Scene
@@ -85,7 +86,12 @@ class Recorded:
 
 
 def count_recorded(
-    recorded: Recorded, fps: float, scene: Scene | None, confidence: float | None, classes: list[str] | None
+    recorded: Recorded,
+    fps: float,
+    scene: Scene | None,
+    confidence: float | None,
+    classes: list[str] | None,
+    calendar: Calendar | None = None,
 ) -> dict[str, Any]:
     """Count the detections of a file; tells the same as for a clip."""
     from camera_counting.counting import count_detections
@@ -105,4 +111,5 @@ def count_recorded(
     counted = count_detections(
         held, held.names, scene, size, classes=classes, source=recorded.file.name, **settings
     )
-    return {**counted.to_dict(), "fps": fps, "seconds": round(counted.frames / fps, 3)}
+    told = counted.to_dict() if calendar is None else calendar.told(counted)
+    return {**told, "fps": fps, "seconds": round(counted.frames / fps, 3)}

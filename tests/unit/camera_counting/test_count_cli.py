@@ -105,6 +105,60 @@ def test_a_clip_gives_json_an_annotated_clip_and_a_table(call, clip, tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
+BUSY = """
+camera: yard
+time_zone: Europe/Berlin
+lines:
+  - {name: gate, from: [0, 60], to: [160, 60]}
+  - {name: "exit [b]", from: [0, 90], to: [160, 90]}
+zones:
+  - {name: lower, polygon: [[0, 70], [160, 70], [160, 120], [0, 120]], crowding: {more_than: 0, for_seconds: 0.5}}
+flows:
+  - {name: through, from: gate, to: {line: "exit [b]", direction: in}}
+"""
+
+
+def test_flows_crowds_and_intervals_are_in_json_and_table(call, clip, tmp_path):
+    (tmp_path / "busy.yaml").write_text(BUSY)
+    options = ("--model", "m", "--scene", "busy.yaml", "--json", "o.json", "--video", "o.mp4")
+    # the clock is put forward from 2 to 3 after the first crossing, which is at 1 s: 30 + 3 * 10 = 60
+    done = call("count", clip, *options, "--interval", "hour", "--start", "2026-03-29T01:59:58.500")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(told, SCHEMA)
+    assert told["matrix"] == {"gate": {"exit [b] in": 1}}
+    # the lower edge lies on the lines in pictures 10 and 20
+    assert told["flows"]["through"]["travel_seconds"]["mean"] == pytest.approx(1.0, abs=0.05)
+    zone = told["zones"]["lower"]
+    # below y = 70 after picture 13, and until the end
+    assert (zone["entered"], zone["left"], zone["occupancy"], zone["peak"]) == (1, 0, 1, 1)
+    assert zone["dwell_seconds"]["max"] == pytest.approx(2.9 - 40 / 30, abs=0.05)
+    assert zone["crowding"]["crowded"] is True
+    # from picture 15 on beyond the border by the margin, and that for half a second
+    assert zone["crowding"]["latest"][0]["from"] == pytest.approx(1.5 + 0.5)
+    assert told["intervals"]["time_zone"] == "Europe/Berlin"
+    rows = [(row["start"], row["kind"], row["name"], row["in"]) for row in told["intervals"]["rows"]]
+    assert rows == [
+        ("2026-03-29T01:00:00+01:00", "line", "gate", 1),
+        ("2026-03-29T01:00:00+01:00", "zone", "lower", 1),
+        ("2026-03-29T03:00:00+02:00", "line", "exit [b]", 1),
+        ("2026-03-29T03:00:00+02:00", "flow", "through", 1),
+    ]
+    for words in ("exit [b]", "through", "crowded zone", "inside at the end", "2026-03-29 03:00:00+02:00"):
+        assert words in done.stderr
+
+
+def test_intervals_go_by_the_offset_where_the_scene_has_no_time_zone(call, clip, tmp_path):
+    options = ("--model", "m", "--scene", "scene.yaml", "--json", "o.json")
+    done = call("count", clip, *options, "--interval", "day", "--start", "2026-03-29T23:59:58-03:30")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())["intervals"]
+    assert [(row["start"], row["kind"]) for row in told["rows"]] == [
+        ("2026-03-29T00:00:00-03:30", "line"), ("2026-03-29T00:00:00-03:30", "zone")
+    ]  # fmt: skip
+    assert told["time_zone"] == "UTC-03:30"
+
+
 def test_json_to_the_standard_output_is_json_alone(call, clip):
     done = call("count", clip, "--model", "m", "--json", "-")
     assert json.loads(done.stdout)["lines"] == {}
@@ -171,11 +225,28 @@ def test_a_truncated_clip_is_counted_with_a_warning(call, clip, tmp_path):
         (["clip.mp4", "--video", "link.mp4"], "link.mp4: this would replace what the command reads"),
         (["clip.mp4", "--scene", "scene.yaml", "--json", "./scene.yaml"], "this would replace what the command"),
         (["clip.mp4", "--video", "o.mp4", "--json", "o.mp4"], "this would replace what the command"),
+        (["clip.mp4", "--interval", "5min", "--start", "2026-03-29T00:30+01:00"], "'5min' is not one of '1min',"),
+        (["clip.mp4", "--interval", "day"], "--interval needs --start: when the clip began"),
+        (["clip.mp4", "--start", "2026-03-29T00:30+01:00"], "give --interval, too"),
+        (
+            ["clip.mp4", "--interval", "day", "--start", "noon"],
+            "--start noon: expected a time, as 2026-03-29T00:30",
+        ),
+        (
+            ["clip.mp4", "--interval", "day", "--start", "2026-03-29T00:30"],
+            "state its offset, as 2026-03-29T00:30+01",
+        ),
+        (
+            ["clip.mp4", "--scene", "busy.yaml", "--interval", "day", "--start", "2026-03-29T02:30"],
+            "the clock of Europe/Berlin shows 2026-03-29T02:30 never",
+        ),
+        (["pictures", "--interval", "day", "--start", "2026-03-29T00:30+01:00"], "--interval needs a clip"),
         (["pictures", "--json", "pictures/3.png"], "this would replace what the command reads"),
     ],
 )
 def test_what_a_user_can_put_right_is_told_in_a_sentence(call, clip, folder, arguments, reason, tmp_path):
     (tmp_path / "link.mp4").symlink_to("clip.mp4")
+    (tmp_path / "busy.yaml").write_text(BUSY)
     before = clip.read_bytes(), (tmp_path / "scene.yaml").read_bytes(), (folder / "3.png").read_bytes()
     done = call("count", *arguments, "--model", "m")
     assert done.exit_code == 2
