@@ -25,7 +25,7 @@ __all__ = ["draw"]
 def draw(scene_file: Path, frame: str, out: Path | None) -> None:
     """Draw the lines and zones of SCENE on FRAME: a picture, or a clip, whose first frame is taken.
 
-    The arrow on a line shows which way is `in`.
+    The arrow on a line shows which way is `in`; flows stand in a corner.
     """
     import cv2
 
@@ -44,6 +44,7 @@ def draw(scene_file: Path, frame: str, out: Path | None) -> None:
     image = first.image
     _, encoded = cv2.imencode(target.suffix.lower(), draw_scene(image, scene)[..., ::-1])
     write_whole(target, encoded.tobytes())
-    click.echo(
-        f"{target}: {len(scene.lines)} line(s), {len(scene.zones)} zone(s) on {image.shape[1]}x{image.shape[0]}"
-    )
+    drawn = f"{len(scene.lines)} line(s), {len(scene.zones)} zone(s)"
+    if scene.flows:
+        drawn += f", {len(scene.flows)} flow(s)"
+    click.echo(f"{target}: {drawn} on {image.shape[1]}x{image.shape[0]}")

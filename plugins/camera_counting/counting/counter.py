@@ -109,7 +109,7 @@ class Counter:
                 self._records[track].waiting.append((gauge, happened))  # type: ignore[arg-type]
         events = [event for track in ids if self._records[track].waiting for event in self._tell(track)]
         for zone in self._zones:
-            zone.finished = last
+            zone.end_clip(last=last)
         for track in tracks.ended:
             events += self._end(track, tracks.seconds)
         for zone in self._zones:

@@ -25,13 +25,7 @@ _PRESENT_SECONDS = 1.0
 
 
 class ZoneGauge:
-    """One zone in a picture of `size` (width, height): the stays of all tracks, and the sums.
-
-    Attributes
-    ----------
-    finished : bool
-        The clip is over: tracks that end now and were in sight a moment ago are still inside.
-    """
+    """One zone in a picture of `size` (width, height): the stays of all tracks, and the sums."""
 
     def __init__(self, zone: Zone, size: tuple[float, float] | None) -> None:
         self.name = zone.name
@@ -41,7 +35,6 @@ class ZoneGauge:
         self.left = 0
         self.dwell = Dwell()
         self.peak = 0
-        self.finished = False
         self._area = Area(zone.polygon, size)
         x, y = self._area.polygon.mean(0).tolist()
         self._middle = (float(x), float(y))
@@ -50,9 +43,10 @@ class ZoneGauge:
         self._lost = LostStays()
         # how long those who were found again had been inside before their track began
         self._before: dict[int, float] = {}
-        self._remaining = 0  # those who were inside when the clip was over
-        self._first: float | None = None
-        self._now = 0.0
+        self._last = False  # the clip is over
+        self._remaining = 0  # those who were inside then
+        self._now: float | None = None
+        self._elapsed = 0.0
 
     def update(
         self,
@@ -73,11 +67,19 @@ class ZoneGauge:
             found += [(track, passage) for passage in stay.step(observation, depth)]
         return found
 
+    def end_clip(self, *, last: bool) -> None:
+        """With the `last` frame, tracks that end and were in sight a moment ago are still inside.
+
+        Where there are more frames after all, they are seen anew.
+        """
+        self._last = last
+        self._remaining = self._remaining if last else 0
+
     def end(self, track: int, now: float) -> Passage | None:
         """A track ended; if it was inside, it left."""
         stay = self._stays.pop(track, None)
         passage = None if stay is None else stay.end()
-        if stay is None or passage is None or not self.finished:
+        if stay is None or passage is None or not self._last:
             return passage
         remains = now - stay.last_seconds <= _PRESENT_SECONDS and not stay.is_leaving
         return replace(passage, open=False, counted=not remains)
@@ -118,11 +120,12 @@ class ZoneGauge:
 
     def measure(self, seconds: float, frame: int, counts: Callable[[int], bool]) -> list[Event]:
         """Take the occupancy at this time, of those tracks that count; gives what time alone makes certain."""
-        self._first = seconds if self._first is None else self._first
-        self._now = max(self._now, seconds)
+        # time that runs back is none that passed
+        self._elapsed += max(seconds - (seconds if self._now is None else self._now), 0.0)
+        self._now = seconds
         self._before = {track: before for track, before in self._before.items() if track in self._stays}
         events = []
-        for lost in self._lost.give_up(seconds, all_of_them=self.finished):
+        for lost in self._lost.give_up(seconds, all_of_them=self._last):
             self.note(lost.passage)
             events.append(lost.event)
         occupancy = self._occupancy(counts)
@@ -154,12 +157,11 @@ class ZoneGauge:
                 dwell.add(max(stay.last_seconds - stay.since, 0.0) + self._before.get(track, 0.0))
         for seconds in self._lost.stays():
             dwell.add(seconds)
-        elapsed = self._now - (self._first or 0.0)
         occupancy = self._occupancy(counts)
         return ZoneCount(
             occupancy=occupancy,
             peak=self.peak,
-            mean=dwell.total / elapsed if elapsed > 0 else float(occupancy),
+            mean=dwell.total / self._elapsed if self._elapsed > 0 else float(occupancy),
             entered=self.entered,
             left=self.left,
             dwell=dwell,
@@ -178,8 +180,8 @@ class ZoneGauge:
             "before": [[track, seconds] for track, seconds in self._before.items()],
             "remaining": self._remaining,
             "crowd": None if self._crowd is None else self._crowd.snapshot(),
-            "first": self._first,
             "now": self._now,
+            "elapsed": self._elapsed,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -194,7 +196,7 @@ class ZoneGauge:
         self.dwell = Dwell.restored(snapshot["dwell"])
         self.peak = int(snapshot["peak"])
         self._stays = {track: ZoneStay.restored(self._area, stay) for track, stay in snapshot["stays"]}
-        self._first, self._now = snapshot["first"], float(snapshot["now"])
+        self._now, self._elapsed = snapshot["now"], float(snapshot["elapsed"])
         self._lost.restore(snapshot["lost"])
         self._before = {int(track): float(seconds) for track, seconds in snapshot["before"]}
         self._remaining = int(snapshot["remaining"])
@@ -202,7 +204,8 @@ class ZoneGauge:
             self._crowd.restore(snapshot["crowd"])
 
     def _occupancy(self, counts: Callable[[int], bool]) -> int:
+        now = self._now or 0.0
         return self._remaining + sum(
-            stay.since is not None and self._now - stay.last_seconds <= _PRESENT_SECONDS and counts(track)
+            stay.since is not None and now - stay.last_seconds <= _PRESENT_SECONDS and counts(track)
             for track, stay in self._stays.items()
         )

@@ -127,6 +127,9 @@ class ZoneStay:
                 found = [replace(_here(seen, entered=True), counted=not self._at_start)]
         else:
             before, was = self._last
+            if self.since is not None and seen.seconds < before.seconds:
+                # a clock that jumps back makes no stay shorter
+                self.since += seen.seconds - before.seconds
             if now != was:
                 self._way = self._border(before, seen, entered=now)
             elif not now and not self._inside:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_counting.counting import Counter
+from camera_counting.counting import CameraCount, Counter
 from camera_counting.counting.result import Dwell
+from camera_counting.detections import Detections
 from camera_counting.scene import Scene
 from camera_counting.tracking import Tracks
 
@@ -189,6 +192,34 @@ def test_who_is_inside_when_the_clip_is_over_is_inside():
     assert (count.occupancy, count.peak, count.entered, count.left) == (2, 3, 2, 1)
     assert count.dwell.number == 3
     assert count.dwell.to_dict()["max"] == pytest.approx(3.0)
+
+
+def test_a_clip_that_goes_on_after_its_end_counts_nobody_twice():
+    camera = CameraCount(NAMES, Scene.from_dict({"size": [400, 300], "zones": [ZONE]}), (400, 300))
+    seen = Detections.of([[185, 90, 215, 150]], [0.9], [0], NAMES)
+    for i in range(10):
+        camera.step(seen, i / 10, i)
+    assert camera.finish() == []
+    assert camera.result().zones["Z"].occupancy == 1
+    other = CameraCount(NAMES, Scene.from_dict({"size": [400, 300], "zones": [ZONE]}), (400, 300))
+    assert other.restore(json.loads(json.dumps(camera.snapshot())))
+    for i in range(10, 20):
+        other.step(seen, i / 10, i)
+    assert other.result().zones["Z"].occupancy == 1
+
+
+def test_a_clock_that_jumps_back_empties_no_zone():
+    scene = Scene.from_dict(
+        {"size": [400, 300], "zones": [{**ZONE, "crowding": {"more_than": 0, "for_seconds": 1}}]}
+    )
+    camera = CameraCount(NAMES, scene, (400, 300))
+    seen = Detections.of([[185, 90, 215, 150]], [0.9], [0], NAMES)
+    for i in range(60):
+        camera.step(seen, 3600 * (i < 30) + i / 10, i)
+    count = camera.result().zones["Z"]
+    assert (count.occupancy, count.peak, count.crowding.crowded) == (1, 1, True)
+    # 2.9 seconds before the jump and as many after it, with somebody inside nearly all of the time
+    assert 0.9 <= count.mean <= 1.1
 
 
 def test_a_zone_is_told_to_be_crowded_and_cleared():
