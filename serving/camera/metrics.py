@@ -52,6 +52,8 @@ class CameraMetrics:
         self._lock = threading.Lock()
         self._counts: dict[str, Tally[_Count]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
+        # first, because it forgets the cameras that are gone
+        self._registry.register(_Told(status, self._copied, self._forget_all_but))
         self._latencies = {
             name: Histogram(
                 f"camera_counting_{name}_seconds", text, ["camera"], buckets=_BUCKETS, registry=self._registry
@@ -64,7 +66,6 @@ class CameraMetrics:
         }
         self._seen: set[str] = set()
         self._told: set[str] = set()
-        self._registry.register(_Told(status, self._copied, self._forget_all_but))
 
     def frame(
         self,

@@ -97,6 +97,8 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 5002) -> Running:
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ServingError(f"the page cannot listen at port {port}: expected 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

@@ -241,8 +241,9 @@ function show(status) {
   document.getElementById("empty").hidden = names.size > 0;
   const live = status.cameras.filter((camera) => camera.state === "live").length;
   const words = names.size === 1 ? "camera" : "cameras";
-  setText(document.getElementById("summary"), `${live} of ${names.size} ${words} live`);
-  document.title = `${live}/${names.size} live · camera counting`;
+  const summary = names.size ? `${live} of ${names.size} ${words} live` : "No camera";
+  setText(document.getElementById("summary"), summary);
+  document.title = `${summary} · camera counting`;
   const problems = [];
   if (status.model_error) problems.push(`Model: ${status.model_error}`);
   if (!status.durable) {

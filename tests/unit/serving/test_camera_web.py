@@ -1,0 +1,320 @@
+"""The page's interface over HTTP: who may come in, what is told, and what is refused."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from urllib.parse import quote
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from serving.camera.web import WebSettings, create_app, read_token, serve
+from serving.camera.web.access import COOKIE, Access, Throttle
+from serving.errors import ServingError
+from tests.small_worker import SmallWorker
+
+TOKEN = "a-token-of-these-tests"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+XSS = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def worker():
+    worker = SmallWorker("gate")
+    worker.step(3)
+    return worker
+
+
+def client(worker, **settings):
+    app = create_app(worker, TOKEN, WebSettings(**settings))
+    return TestClient(app, base_url="http://localhost:5002", follow_redirects=False)
+
+
+@pytest.fixture
+def web(worker):
+    return client(worker)
+
+
+@pytest.fixture
+def logged_in(web):
+    assert web.post("/login", data={"token": TOKEN}).status_code == 303
+    return web
+
+
+PATHS = [
+    "/api/status",
+    "/api/cameras",
+    "/api/cameras/gate/counts",
+    "/metrics",
+    "/cameras/gate/picture.jpg",
+    "/static/page.js",
+    "/nowhere",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": f"{COOKIE}={TOKEN}"}])
+def test_nothing_is_told_without_the_token(web, path, headers):
+    answer = web.get(path, headers=headers)
+    assert answer.status_code == 401
+    assert "gate" not in answer.text
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/nowhere"])
+def test_the_token_opens_everything(web, path):
+    assert web.get(path, headers=BEARER).status_code == 200
+
+
+def test_a_browser_is_sent_to_the_login_and_comes_back_with_a_session(web):
+    assert web.get("/").headers["location"] == "/login"
+    wrong = web.post("/login", data={"token": "guess"})
+    assert wrong.status_code == 401
+    assert 'class="login wrong"' in wrong.text
+    right = web.post("/login", data={"token": TOKEN})
+    cookie = right.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert TOKEN not in cookie
+    assert web.get("/").status_code == 200
+    assert web.post("/logout", headers={"X-Camera-Counting": "1"}).status_code == 204
+    assert web.get("/").status_code == 303
+
+
+def test_a_session_ends_and_does_not_outlive_its_token():
+    now = [1000.0]
+    access = Access(TOKEN, 60, clock=lambda: now[0])
+    session = access.session()
+    assert access.is_session(session)
+    assert Access(TOKEN, 60, clock=lambda: now[0]).is_session(session)
+    assert not Access("another-token-here", 60, clock=lambda: now[0]).is_session(session)
+    ends, rest = session.split(".", 1)
+    assert not access.is_session(f"{int(ends) + 9999}.{rest}")
+    now[0] += 61
+    assert not access.is_session(session)
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "..", "9" * 400, "é.é.é", "1.2.3"])
+def test_nonsense_is_no_session(cookie):
+    assert not Access(TOKEN, 60).is_session(cookie)
+
+
+def test_guessing_is_slowed_down_and_forgiven():
+    now = [0.0]
+    throttle = Throttle(clock=lambda: now[0])
+    for _ in range(50):
+        throttle.failed("10.0.0.7")
+    assert throttle.wait("10.0.0.7") == 6
+    assert throttle.wait("10.0.0.8") == 0
+    now[0] = 6.0
+    assert throttle.wait("10.0.0.7") == 0
+
+
+def test_after_many_wrong_tokens_one_is_told_to_wait(web):
+    statuses = [web.get("/api/status", headers={"Authorization": "Bearer no"}).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    answer = web.post("/login", data={"token": TOKEN})
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 6
+
+
+def test_a_session_is_not_thrown_out_by_somebody_elses_guesses(logged_in):
+    for _ in range(12):
+        logged_in.get("/metrics", headers={"Authorization": "Bearer no", "Cookie": ""})
+    assert logged_in.get("/api/status").status_code == 200
+
+
+def test_a_foreign_host_name_is_refused_but_for_the_health_check(web):
+    for host in ("evil.example", "localhost.evil.example", "evil.example:5002", ""):
+        assert web.get("/api/status", headers={**BEARER, "Host": host}).status_code == 403
+    for host in ("LOCALHOST:80", "127.0.0.1", "[::1]:5002"):
+        assert web.get("/api/status", headers={**BEARER, "Host": host}).status_code == 200
+    assert web.get("/healthz", headers={"Host": "10.1.2.3:5002"}).text == "ok\n"
+
+
+def test_the_health_check_tells_no_more_than_that(worker):
+    def broken():
+        raise RuntimeError("secret reason")
+
+    worker.status = broken
+    answer = client(worker).get("/healthz")
+    assert (answer.status_code, answer.text) == (503, "not ok\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/api/status", "/healthz", "/nowhere", "/static/page.css"])
+def test_every_answer_has_the_headers(logged_in, path):
+    headers = logged_in.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_session_alone_changes_nothing(logged_in):
+    sent = {"name": "yard"}
+    assert logged_in.post("/api/cameras", json=sent).status_code == 403
+    assert logged_in.delete("/api/cameras/gate").status_code == 403
+    mark = {"X-Camera-Counting": "1"}
+    for foreign in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        assert logged_in.post("/api/cameras", json=sent, headers=mark | foreign).status_code == 403
+    assert logged_in.post("/api/cameras", json=sent, headers=mark).status_code == 201
+
+
+def test_a_foreign_page_cannot_log_anybody_in(web):
+    answer = web.post("/login", data={"token": TOKEN}, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+
+
+def test_cameras_are_added_and_removed(web):
+    name = "a/b ü?#"
+    assert web.post("/api/cameras", json={"name": name}, headers=BEARER).status_code == 201
+    assert [one["camera"] for one in web.get("/api/cameras", headers=BEARER).json()] == ["gate", name]
+    path = f"/api/cameras/{quote(name, safe='')}"
+    assert web.get(f"{path}/counts?interval=hour", headers=BEARER).json()[0]["interval"] == "hour"
+    assert web.delete(path, headers=BEARER).status_code == 204
+    assert web.delete(path, headers=BEARER).status_code == 404
+    assert len(web.get("/api/cameras", headers=BEARER).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "said"),
+    [
+        ("{", "application/json", 400, "this is no JSON"),
+        ("[1]", "application/json", 400, "JSON object, got list"),
+        ("[" * 30000, "application/json", 400, "this is no JSON"),
+        ("{}", "text/plain", 415, "application/json"),
+        ('{"name": ""}', "application/json", 400, "expected a name"),
+        ('{"name": "gate"}', "application/json", 400, "rtsp://***@cam/1"),
+        ("x" * 70000, "application/json", 413, "at most 65536 bytes"),
+    ],
+)
+def test_what_cannot_be_a_camera_is_refused_in_a_sentence(web, content, kind, status, said):
+    answer = web.post("/api/cameras", content=content, headers={**BEARER, "Content-Type": kind})
+    assert answer.status_code == status
+    assert said in answer.text
+    assert "secret" not in answer.text
+
+
+def test_a_body_without_a_length_is_bounded_too(web):
+    answer = web.post("/api/cameras", content=(b"x" * 1000 for _ in range(100)), headers=BEARER)
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("path", "status"), [("none/counts", 404), ("gate/counts?interval=week", 400)])
+def test_counts_that_are_not_there(web, path, status):
+    assert web.get(f"/api/cameras/{path}", headers=BEARER).status_code == status
+
+
+def test_passwords_in_addresses_are_not_told(worker, web):
+    worker.overrides["gate"] = {"error": "rtsp://admin:hunter2@10.0.0.5/1: nobody answers"}
+    told = web.get("/api/status", headers=BEARER).text
+    assert "hunter2" not in told
+    assert "rtsp://***@10.0.0.5/1" in told
+
+
+def test_a_name_is_told_as_json_and_never_as_html(worker, web):
+    worker.add_camera({"name": XSS})
+    answer = web.get("/api/cameras", headers=BEARER)
+    assert answer.headers["content-type"].startswith("application/json")
+    assert XSS not in web.get("/", headers=BEARER).text
+
+
+def decoded(answer):
+    return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def person_region(image):
+    """How much detail there is inside the one who walks, at the first frames."""
+    return float(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)[40:70, 305:325].var())
+
+
+def test_people_on_the_live_picture_are_unrecognisable_unless_configured(worker):
+    blurred = decoded(client(worker).get("/cameras/gate/picture.jpg", headers=BEARER))
+    shown = decoded(client(worker, people="shown").get("/cameras/gate/picture.jpg", headers=BEARER))
+    assert blurred.shape == shown.shape == (360, 640, 3)
+    assert person_region(shown) > 1000
+    assert person_region(blurred) < 0.05 * person_region(shown)
+
+
+def test_without_detections_the_whole_picture_is_unrecognisable(worker):
+    from dataclasses import replace
+
+    worker._views["gate"] = replace(worker._views["gate"], detections_faint=None)
+    answer = client(worker).get("/cameras/gate/picture.jpg", headers=BEARER)
+    assert answer.headers["x-hidden"]
+    assert person_region(decoded(answer)) < 200
+
+
+def test_pictures_are_made_when_asked_and_at_most_so_often(worker):
+    web = client(worker, pictures_per_second=0.5)
+    assert worker.views_asked == 0
+    first = web.get("/cameras/gate/picture.jpg", headers=BEARER)
+    worker.step()
+    again = web.get("/cameras/gate/picture.jpg", headers=BEARER)
+    assert again.content == first.content
+    seen = first.headers["x-picture-time"]
+    assert web.get("/cameras/gate/picture.jpg", params={"after": seen}, headers=BEARER).status_code == 204
+
+
+def test_a_camera_without_a_picture_has_none(worker, web):
+    worker.add_camera({"name": "new"})
+    for name in ("new", "unknown", "../gate"):
+        assert web.get(f"/cameras/{name}/picture.jpg", headers=BEARER).status_code == 404
+
+
+def test_the_token_is_made_once_for_its_owner_alone(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "deep" / "token"
+    token = read_token(path)
+    assert len(token) >= 40
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_token(path) == token
+    assert str(path) in caplog.text
+    assert token not in caplog.text
+    assert [file.name for file in path.parent.iterdir()] == ["token"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("a-good-token-of-some-length\n", 0o644, "may be read by others"),
+        ("short", 0o600, "at least 16"),
+        ("", 0o600, "at least 16"),
+        ("two words that are long enough", 0o600, "without blanks"),
+    ],
+)
+def test_a_token_file_that_is_none_is_refused(tmp_path, content, mode, said):
+    path = tmp_path / "token"
+    path.write_text(content)
+    path.chmod(mode)
+    with pytest.raises(ServingError, match=said):
+        read_token(path)
+
+
+def test_it_is_served_from_a_thread_and_a_taken_port_is_said(worker):
+    app = create_app(worker, TOKEN)
+    running = serve(app, port=0)
+    try:
+        answer = httpx.get(f"{running.url}/api/status", headers=BEARER)
+        assert answer.json()["cameras"][0]["camera"] == "gate"
+        assert "server" not in answer.headers
+        port = int(running.url.rpartition(":")[2])
+        with pytest.raises(ServingError, match=f"port {port} at 127.0.0.1 is taken"):
+            serve(app, port=port)
+    finally:
+        running.stop()
+        running.stop()
+    assert not running.up
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("no-such-host.invalid", 0), ("127.0.0.1", 99999)])
+def test_an_address_that_is_not_ours_is_said(worker, host, port):
+    with pytest.raises(ServingError, match="cannot listen"):
+        serve(create_app(worker, TOKEN), host, port)
