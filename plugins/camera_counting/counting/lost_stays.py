@@ -20,7 +20,7 @@ from camera_counting.detections import confusable
 __all__ = ["LostStay", "LostStays"]
 
 # How long after it was last seen an object may be found again, and how long its new track may take to be certain.
-_FOUND_SECONDS = 4.0
+_FOUND_SECONDS = 6.0
 _CERTAIN_SECONDS = 1.0
 # How near (relative to the larger size), and how different in size.
 _NEAR = 0.5
