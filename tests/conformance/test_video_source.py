@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_counting.video import ClipWriter, PictureFolder, VideoFile, VideoSource, open_source
+from camera_counting.video import ClipWriter, LiveSource, PictureFolder, VideoFile, VideoSource, open_source
 
 FRAMES, WIDTH, HEIGHT, FPS = 12, 96, 64, 8.0
 
@@ -85,5 +85,6 @@ def test_closing_ends_an_iteration_and_is_harmless_twice(source):
 def test_the_seam_is_kept():
     assert issubclass(VideoFile, VideoSource)
     assert issubclass(PictureFolder, VideoSource)
+    assert issubclass(LiveSource, VideoSource)
     for name in ("__iter__", "close", "__enter__", "__exit__"):
         assert hasattr(VideoSource, name)

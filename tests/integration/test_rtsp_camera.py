@@ -430,8 +430,15 @@ def count(monkeypatch, tmp_path):
 
 def test_counting_for_some_seconds_from_the_command_line(own, count, tmp_path):
     server = own("--user", USER, "--password", PASSWORD)
-    threading.Timer(2.0, server.tell, ["drop"]).start()
-    done = count(server.url(user=LOGIN), "--seconds", "5", "--json", "o.json")
+
+    def lose() -> None:
+        while not server.tell("clients")["clients"]:
+            time.sleep(0.1)
+        time.sleep(2.0)
+        server.tell("drop")
+
+    threading.Thread(target=lose, daemon=True).start()
+    done = count(server.url(user=LOGIN), "--seconds", "7", "--json", "o.json")
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "o.json").read_text())
     assert told["source"] == f"rtsp://***@127.0.0.1:{server.port}/cam"
@@ -468,3 +475,59 @@ def test_a_camera_that_cannot_be_opened_ends_the_command_with_a_sentence(camera,
     assert reason in done.output
     assert "secret" not in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_session_is_ended_in_good_order(watch, camera):
+    """Cameras have room for few viewers: whoever leaves must say so."""
+    heard = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def between() -> None:
+            near, _ = server.accept()
+            far = socket.create_connection(("127.0.0.1", int(camera.port)))
+
+            def carry(source: socket.socket, target: socket.socket, note: bool) -> None:
+                try:
+                    while data := source.recv(65536):
+                        if note:
+                            heard.extend(data)
+                        target.sendall(data)
+                except OSError:
+                    pass
+                for sock in (source, target):
+                    sock.close()
+
+            threading.Thread(target=carry, args=(far, near, False), daemon=True).start()
+            carry(near, far, True)
+
+        thread = threading.Thread(target=between, daemon=True)
+        thread.start()
+        source = watch(f"rtsp://127.0.0.1:{server.getsockname()[1]}/cam")
+        frame_of(source)
+        source.close()
+        thread.join(5)
+    assert b"TEARDOWN rtsp://" in heard
+
+
+def test_a_host_that_drips_is_a_timeout(watch):
+    """A byte now and then keeps every single read alive."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def drip() -> None:
+            line, _ = server.accept()
+            line.recv(4096)
+            try:
+                line.sendall(
+                    b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f\r\n\r\n--f\r\n"
+                )
+                while not over.wait(0.2):
+                    line.sendall(b"x")
+            except OSError:
+                pass
+            line.close()
+
+        threading.Thread(target=drip, daemon=True).start()
+        error = trouble_of(watch(f"http://127.0.0.1:{server.getsockname()[1]}/v", timeout=1.0, backoff=(30, 30)))
+        over.set()
+    assert isinstance(error, SourceTimeoutError)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from camera_counting.errors import SourceError
@@ -21,7 +21,7 @@ _SECRET = re.compile(r"(?i)((?:pass\w*|pwd|psw|token|secret|\w*key|auth|sig\w*|c
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]+://)[^\s'\"<>]*@")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CameraAddress:
     """A camera's address, taken apart.
 
@@ -50,8 +50,8 @@ class CameraAddress:
     host: str
     port: int
     path: str
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
+    user: str = ""
+    password: str = ""
 
     @classmethod
     def parse(cls, text: str) -> CameraAddress:
@@ -113,6 +113,9 @@ class CameraAddress:
     def shown_path(self) -> str:
         """The path without the passwords that some makers put into it."""
         return _SECRET.sub(r"\1***", self.path) or "/"
+
+    def __repr__(self) -> str:
+        return f"CameraAddress({self})"
 
     def __str__(self) -> str:
         """The address as it may be shown: without user and password."""

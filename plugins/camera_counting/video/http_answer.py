@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import socket
+import time
 import urllib.request
 from urllib.parse import urljoin
 
@@ -35,10 +36,24 @@ class HttpAnswer:
 
     def __init__(self, response: http.client.HTTPResponse, sock: socket.socket, cutoff: Cutoff) -> None:
         self._response, self._sock, self._cutoff = response, sock, cutoff
+        self._timeout = float(sock.gettimeout() or 0)
+        self.renew()
         self.kind = (response.headers.get_content_type() or "").lower()
 
+    def renew(self) -> None:
+        """Something whole has come: from now on it may take its time again."""
+        self._end = time.monotonic() + self._timeout
+
     def read(self, size: int = -1) -> bytes:
-        """What has come, `size` bytes at most; waits where nothing has, and is empty at the end."""
+        """What has come, `size` bytes at most; waits where nothing has, and is empty at the end.
+
+        Raises
+        ------
+        TimeoutError
+            Where nothing came, or nothing whole since `renew`: a camera may send a byte now and then for ever.
+        """
+        if time.monotonic() > self._end:
+            raise TimeoutError
         return self._response.read1(size)
 
     def whole(self, most: int) -> bytes:
@@ -50,7 +65,7 @@ class HttpAnswer:
             Where it is longer than `most` bytes.
         """
         parts, length = [], 0
-        while part := self._response.read1(1 << 16):
+        while part := self.read(1 << 16):
             parts.append(part)
             length += len(part)
             if length > most:

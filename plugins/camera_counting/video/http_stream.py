@@ -82,6 +82,8 @@ class HttpFeed(Feed):
         check = check_markers if parts else None
         try:
             for shot in decoded(self._container, stream, str(self._camera), self._timeout, check):
+                if self._answer is not None:
+                    self._answer.renew()
                 yield replace(shot, stamp=None) if parts and isinstance(shot, Shot) else shot
         except (av.error.FFmpegError, OSError, http.client.HTTPException, ValueError) as error:
             raise self._trouble(error, opening=False) from None

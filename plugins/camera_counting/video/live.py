@@ -30,7 +30,8 @@ __all__ = ["LiveSource", "LiveState", "LiveStats"]
 
 LiveState = Literal["connecting", "live", "waiting", "failed", "closed"]
 
-_STOP = 2.0  # seconds that `close` waits for its thread
+_GOOD_BYE = 0.2  # seconds for a session to be ended in good order, after which it is cut
+_STOP = 1.5  # seconds that `close` then waits for its thread
 _SMOOTH = 0.05  # weight of the newest frame in a recent mean
 
 
@@ -197,6 +198,8 @@ class LiveSource(VideoSource):
             self._frames.clear()
             self._changed.notify_all()
             feed = self._feed
+        if self._thread is not threading.current_thread():
+            self._thread.join(_GOOD_BYE)
         if feed is not None:
             feed.cutoff.cut()
         if self._thread is not threading.current_thread():

@@ -18,6 +18,7 @@ from camera_counting.video.dialling import Cutoff
 __all__ = ["RtspRelay"]
 
 _CHUNK = 1 << 16
+_LAST_WORDS = 0.2  # seconds
 _STATUS = re.compile(rb"RTSP/1\.\d (\d{3})")
 _LOCATION = re.compile(rb"(?im)^Location:[ \t]*([^\r\n]{1,500})")
 _TRANSPORT = re.compile(rb"(?im)^(Transport:[^\r\n]*)")
@@ -53,6 +54,8 @@ class RtspRelay:
     def close(self) -> None:
         """Hang up on both sides and wait for the thread."""
         self._cutoff.forget(self._listener)
+        # FFmpeg has hung up; what it said last is still on its way
+        self._thread.join(_LAST_WORDS)
         self._cutoff.forget(self._camera)
         self._thread.join(1.0)
 

@@ -94,13 +94,13 @@ class RtspFeed(Feed):
 
     def close(self) -> None:
         """End the session."""
-        # first the line, so that FFmpeg does not wait for an answer to its good-bye
-        self.cutoff.cut()
-        if self._relay is not None:
-            self._relay.close()
         if self._container is not None:
+            # says good-bye without waiting for an answer: cameras have room for few sessions
             self._container.close()
             self._container = None
+        if self._relay is not None:
+            self._relay.close()
+        self.cutoff.cut()
 
     def _trouble(self, error: BaseException, *, opening: bool) -> SourceError:
         camera, relay = self._camera, self._relay
