@@ -216,6 +216,15 @@ def test_a_line_that_was_cut_off_is_written_again(tmp_path: Path, cut: int) -> N
     assert path.read_bytes().endswith(b"}\n")
 
 
+def test_what_came_some_batches_before_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    sink = JsonLinesSink("file", path)
+    sink.deliver([record(n) for n in range(700)], "a")
+    sink.deliver([record(n) for n in range(700, 900)], "b")
+    sink.deliver([record(n) for n in range(3)], "a")
+    assert lines_of(path) == list(range(900))
+
+
 def test_what_others_wrote_into_the_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     theirs = b'"theirs"\n\xff\xfe\n[1]\n' + b"x" * 200_000

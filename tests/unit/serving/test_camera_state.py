@@ -349,20 +349,39 @@ def test_sinks_come_and_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     store.close()
 
 
-def test_the_file_does_not_grow_with_what_was_delivered(tmp_path: Path) -> None:
-    store = StateStore(tmp_path, sinks=["file"])
-    number = 0
-    for _ in range(15):
-        records = [record(number + n) for n in range(4_000)]
-        store.commit("gate", checkpoint(), records)
-        number += 4_000
-        store.delivered("file", number)
-    with sqlite3.connect(tmp_path / "state.db") as database:
-        kept = database.execute("SELECT count(*), max(number) FROM records").fetchone()
-    database.close()
-    assert kept[1] == 60_000
-    assert kept[0] <= 30_000
-    assert store.taken("file") == 60_000
+def test_the_file_does_not_grow_with_what_was_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.camera.state.outbox._KEPT_RECORDS", 300)  # in place of 20,000
+    monkeypatch.setattr("serving.camera.state.outbox._PRUNED_AT_ONCE", 40)
+    store = StateStore(tmp_path, sinks=["quick", "slow"])
+
+    def kept() -> tuple[int, int]:
+        with sqlite3.connect(tmp_path / "state.db") as database:
+            lowest, number = database.execute("SELECT min(number), count(*) FROM records").fetchone()
+        database.close()
+        return lowest, number
+
+    def commit(rounds: range) -> None:
+        for n in rounds:
+            store.commit("gate", checkpoint(n), [record(100 * n + m) for m in range(100)])
+            store.delivered("quick", 100 * (n + 1))
+
+    commit(range(8))
+    assert kept() == (1, 800)  # for the slow one
+    assert numbers(store, "slow") == list(range(800))
+    store.delivered("slow", 750)
+    commit(range(8, 20))
+    assert kept()[0] == 751
+    assert numbers(store, "slow")[:2] == [750, 751]
+    store.delivered("slow", 2_000)
+    commit(range(20, 40))
+    store.delivered("slow", 4_000)
+    commit(range(40, 60))
+    assert 2_000 <= kept()[1] <= 2_100  # what waits for the slow one
+    store.delivered("slow", 6_000)
+    commit(range(60, 75))
+    assert kept()[1] <= 1_600
+    store.commit("gate", checkpoint(75), [record(7_499)])  # known by its id still
+    assert store.backlog("quick") == 0
     store.close()
 
 
