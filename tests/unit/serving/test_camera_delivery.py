@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -244,6 +247,39 @@ def test_a_file_may_be_moved_away(tmp_path: Path) -> None:
     path.rename(tmp_path / "events.1.jsonl")
     sink.deliver([record(2)], "b")
     assert (lines_of(tmp_path / "events.1.jsonl"), lines_of(path)) == ([1], [2])
+
+
+def test_a_full_disk_leaves_no_half_of_a_batch(tmp_path: Path) -> None:
+    """A limit on the size of files makes writes fail in the middle, as a full disk does."""
+    script = """
+        import resource, sys
+        from pathlib import Path
+        from serving.camera.sinks import JsonLinesSink
+        from serving.errors import SinkError
+        from tests.camera_records import record
+
+        path = Path(sys.argv[1])
+        sink = JsonLinesSink("file", path)
+        sink.deliver([record(n) for n in range(10)], "a")
+        before = path.read_bytes()
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+        for _ in range(2):
+            try:
+                sink.deliver([record(n) for n in range(10, 500)], "b")
+                raise SystemExit("delivered although it does not fit")
+            except SinkError as error:
+                assert "check its rights and the disk's room" in str(error), error
+            assert path.read_bytes() == before
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        sink.deliver([record(n) for n in range(10, 500)], "b")
+    """
+    path = tmp_path / "events.jsonl"
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(path)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    assert lines_of(path) == list(range(500))
 
 
 def test_a_file_a_day(tmp_path: Path) -> None:
