@@ -23,7 +23,7 @@ _PICTURES = 21
 _FIRST_GAP, _LATER_GAP = 0.2, 3.0
 _LEARNING_SECONDS = 2.0
 # What differs by this many times the usual change of that pixel, and by so many grey levels, is something else.
-_TIMES, _LEVELS = 4.0, 10.0
+_TIMES, _LEVELS = 4.0, 6.0
 # If so much of the picture differs, it is the light or the camera that has changed: it is learned anew.
 _ANOTHER_PLACE = 0.7
 
@@ -70,7 +70,8 @@ class Background:
         height, width = image.shape[:2]
         factor = min(1.0, _LONGER_SIDE / max(height, width))
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        # the mean of neighbours: at night, a sensor's noise is larger than somebody in dark clothes
+        small = np.asarray(cv2.blur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (3, 3)), np.uint8)
         resized = bool(self._pictures) and small.shape != self._pictures[0].shape
         if resized or seconds < self._last:
             self._begin(seconds)

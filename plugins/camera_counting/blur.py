@@ -1,8 +1,10 @@
 """Pictures on which nobody can be recognised, made before anything is stored or shown.
 
 What may be a person is covered by coarse blocks: faint detections, tracks and where they must be while the
-detector misses them, and whatever moves and is no vehicle. Where that is not to be trusted (a detector that knows
-no people, a place that is not known yet, an error), the whole picture is. Number plates are out of scope.
+detector misses them, and whatever moves and is no vehicle. Where a detector does not find enough of those who
+move, it will miss who stands still: then the rest of the picture is covered, too, in smaller blocks. Where nothing
+is to be trusted (no class for people, a place that is not known yet, an error), all of it is, in large ones.
+Number plates are out of scope.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from camera_counting.background import Background
+from camera_counting.blur_trust import Trust
 from camera_counting.detections import Detections
 from camera_counting.tracking.base import Tracks
 
@@ -41,6 +44,10 @@ _BLOCKS = 3
 # Shades of a channel that are left of 256: what many frames of blocks add up to stays coarse, too.
 _SHADES = 16
 _WHOLE_BLOCKS = 16
+# If so much of a vehicle's box moves, the vehicle does.
+_DRIVES = 0.3
+# Blocks across a picture whose detector is not trusted: people whom it misses are small.
+_DOUBTFUL_BLOCKS = 48
 
 
 class BlurSettings(BaseModel):
@@ -52,11 +59,15 @@ class BlurSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     solid: float = Field(default=0.4, ge=0, le=1, description="A vehicle of this score explains what moves there.")
+    likely: float = Field(default=0.1, ge=0, le=1, description="A person of this score is remembered.")
     hold_seconds: float = Field(
         default=1.0, ge=0, description="How long a place stays covered without a sighting."
     )
     margin: float = Field(default=0.2, ge=0, le=2, description="Around a box, as a part of its own size.")
     head_margin: float = Field(default=0.25, ge=0, le=2, description="Above a box, as a part of its height.")
+    trust: float = Field(
+        default=0.9, ge=0, le=1, description="Of those who move, how many a trusted detector finds."
+    )
     moving: bool = Field(default=True, description="Cover what moves, too; needs consecutive frames.")
 
 
@@ -68,15 +79,20 @@ class Blurred:
     ----------
     image : uint8 array of shape (H, W, 3)
         RGB, a copy.
-    covered : bool array of shape (H, W)
-        What was made unrecognisable.
+    blocks : int array of shape (H, W)
+        The size in pixels of the block that each pixel lies in; 0 where it is shown as it was.
     whole : str
-        Why the whole picture was, in a few words; empty where only parts were.
+        Why the whole picture was made unrecognisable, in a few words; empty where only parts were.
     """
 
     image: Image
-    covered: _Mask
+    blocks: npt.NDArray[np.int32]
     whole: str = ""
+
+    @property
+    def covered(self) -> _Mask:
+        """What was made unrecognisable, shape (H, W)."""
+        return np.asarray(self.blocks > 0)
 
 
 @dataclass(slots=True)
@@ -128,36 +144,43 @@ class PeopleBlur:
 
     def _forget(self) -> None:
         self._background = Background()
+        self._trust = Trust(self.settings.trust)
         self._sightings: list[_Sighting] = []
         self._ways: dict[int, tuple[_Sighting, float, float]] = {}
         self._last = -np.inf
         self._shape: tuple[int, ...] = ()
 
     def _cover(self, image: Image, detections: Detections, tracks: Tracks | None, seconds: float) -> Blurred:
+        if not _is_picture(image):
+            raise TypeError("expected an RGB picture, uint8 of shape (H, W, 3)")
         if not np.isfinite(seconds) or seconds < self._last or image.shape != self._shape:
             self._forget()
         self._last, self._shape = seconds, image.shape
         if _PEOPLE.isdisjoint(detections.names):
             return _whole(image, "the model knows no people")
         people = _people(detections)
-        boxes = [people, self._remembered(people, seconds), self._tracked(tracks, seconds)]
+        likely = _people(detections.at_least(self.settings.likely))
+        boxes = [people, self._remembered(likely, seconds), self._tracked(tracks, seconds)]
         vehicles = _vehicles(detections, self.settings.solid)
         height, width = image.shape[:2]
+        doubt = ""
         if self.settings.moving:
             hidden = np.concatenate([people, vehicles])
             moving = self._background.update(image, seconds, hidden)
             if moving is None:
                 return _whole(image, "the place is still being learned")
-            boxes.append(_regions(moving, vehicles, width, height))
-        regions = _with_margins(np.concatenate(boxes), self.settings, width, height)
-        return _blocks(image, regions)
+            regions = _regions(moving, vehicles, width, height)
+            self._trust.compare(regions, people)
+            boxes.append(regions)
+            doubt = "" if self._trust.is_given else "the model has not shown that it finds the people here"
+        return _blocks(image, _with_margins(np.concatenate(boxes), self.settings, width, height), doubt)
 
-    def _remembered(self, people: _Boxes, seconds: float) -> _Boxes:
+    def _remembered(self, likely: _Boxes, seconds: float) -> _Boxes:
         """Where somebody was a moment ago: the older, the wider, because nobody knows which way."""
         hold = self.settings.hold_seconds
         self._sightings = [s for s in self._sightings if seconds - s.seconds <= hold][-1000:]
-        held = [_grown(s.box, 0.5 * (seconds - s.seconds)) for s in self._sightings]
-        self._sightings += [_Sighting((x1, y1, x2, y2), seconds) for x1, y1, x2, y2 in people.tolist()]
+        held = [_grown(s.box, 0.2 * (seconds - s.seconds)) for s in self._sightings]
+        self._sightings += [_Sighting((x1, y1, x2, y2), seconds) for x1, y1, x2, y2 in likely.tolist()]
         return _array(held)
 
     def _tracked(self, tracks: Tracks | None, seconds: float) -> _Boxes:
@@ -221,17 +244,23 @@ def pixelate(image: Image, block: int) -> Image:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
+def _is_picture(image: Image) -> bool:
+    array = np.asarray(image)
+    return array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and 0 not in array.shape
+
+
 def _whole(image: Image, reason: str) -> Blurred:
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        return Blurred(np.zeros((9, 16, 3), np.uint8), np.ones((9, 16), bool), reason)
+    if not _is_picture(image):
+        return Blurred(np.zeros((9, 16, 3), np.uint8), np.full((9, 16), 16, np.int32), reason)
     block = max(8, max(image.shape[:2]) // _WHOLE_BLOCKS)
-    return Blurred(pixelate(image, block), np.ones(image.shape[:2], bool), reason)
+    return Blurred(pixelate(image, block), np.full(image.shape[:2], block, np.int32), reason)
 
 
-def _blocks(image: Image, regions: _Boxes) -> Blurred:
+def _blocks(image: Image, regions: _Boxes, doubt: str) -> Blurred:
     """Each region in blocks as large as its own size asks for; where two meet, the coarser one wins."""
-    shown, covered = image.copy(), np.zeros(image.shape[:2], bool)
+    least = max(8, max(image.shape[:2]) // _DOUBTFUL_BLOCKS) if doubt else 0
+    shown = pixelate(image, least) if doubt else image.copy()
+    blocks = np.full(image.shape[:2], least, np.int32)
     corners = np.stack([np.floor(regions[:, :2]), np.ceil(regions[:, 2:])], 1).reshape(-1, 4).astype(int)
     sides = np.minimum(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     # powers of two, so that few sizes have to be made
@@ -239,12 +268,14 @@ def _blocks(image: Image, regions: _Boxes) -> Blurred:
     made: dict[int, Image] = {}
     for i in np.argsort(sizes, kind="stable").tolist():
         size = int(sizes[i])
+        if size <= least:
+            continue
         if size not in made:
             made[size] = pixelate(image, size)
         x1, y1, x2, y2 = corners[i].tolist()
         shown[y1:y2, x1:x2] = made[size][y1:y2, x1:x2]
-        covered[y1:y2, x1:x2] = True
-    return Blurred(shown, covered)
+        blocks[y1:y2, x1:x2] = size
+    return Blurred(shown, blocks, doubt)
 
 
 def _people(detections: Detections) -> _Boxes:
@@ -269,7 +300,10 @@ def _regions(moving: _Mask, vehicles: _Boxes, width: int, height: int) -> _Boxes
     scale = np.array([width / columns, height / rows] * 2)
     left = moving.astype(np.uint8)
     for x1, y1, x2, y2 in np.maximum(vehicles / scale, 0).astype(int).tolist():
-        left[y1 : y2 + 1, x1 : x2 + 1] = 0
+        # where little of a vehicle moves, it stands, and somebody passes before or behind it
+        if moving[y1 : y2 + 1, x1 : x2 + 1].mean() >= _DRIVES:
+            # with its rim, which would be a region all around it
+            left[max(y1 - 2, 0) : y2 + 3, max(x1 - 2, 0) : x2 + 3] = 0
     joined = cv2.morphologyEx(left, cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8))
     number, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     found = [stats[i, :4] for i in range(1, number) if stats[i, 4] >= 4]
