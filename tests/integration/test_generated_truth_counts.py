@@ -20,10 +20,21 @@ from pipelines.datasets.readers.mot_format import read_mot
 CLASSES = ("person", "car", "truck")
 
 
-@pytest.mark.parametrize(("camera", "preset"), [(0, "easy"), (1, "street"), (2, "easy"), (3, "street")])
-def test_the_engine_counts_the_truth_on_perfect_boxes(tmp_path: Path, camera: int, preset: str) -> None:
+@pytest.mark.parametrize(
+    ("camera", "preset", "seed"),
+    [
+        (0, "easy", 40),
+        (1, "street", 41),
+        (2, "easy", 42),
+        (3, "street", 43),
+        # people who come into the zone, two of them together and one after the other
+        (1, "street", 45),
+        (2, "street", 50),
+    ],
+)
+def test_the_engine_counts_the_truth_on_perfect_boxes(tmp_path: Path, camera: int, preset: str, seed: int) -> None:
     clip = generate_clip(
-        tmp_path, "gate", camera, seconds=10, width=320, height=240, seed=40 + camera, density=PRESETS[preset]
+        tmp_path, "gate", camera, seconds=10, width=320, height=240, seed=seed, density=PRESETS[preset]
     )
     frames, findings = read_mot(clip.mot, CLASSES)
     assert findings == []
@@ -40,4 +51,12 @@ def test_the_engine_counts_the_truth_on_perfect_boxes(tmp_path: Path, camera: in
     assert isinstance(lines, dict)
     told = {name: count.counts.lines[name].to_dict() for name in lines}
     assert told == lines
+    zones = clip.truth["zones"]
+    assert isinstance(zones, dict)
+    assert seed < 45 or any(zone["entered"] == 2 for zone in zones.values())
+    for name, zone in zones.items():
+        counted = count.counts.zones[name]
+        assert (counted.entered, counted.peak) == (zone["entered"], zone["peak"])
+        assert counted.occupancy == zone["occupancy"][-1]
+        assert counted.mean == pytest.approx(zone["mean"], abs=0.15)
     assert sum(line["in"] + line["out"] for line in lines.values()) >= 2
