@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from camera_counting.counting.intervals import Interval, interval_of
+from camera_counting.time_zones import time_zone as zone_named
 from serving.camera.records import CountRecord
 from serving.camera.state import outbox, tallies
 from serving.camera.state.file import in_a_sentence, open_state
@@ -168,13 +170,12 @@ class StateStore:
             {"lines": {name: {"in": n, "out": n}}, "zones": {name: {"entered": n, "left": n}}, "flows": {name: n}};
             a line where nothing happened is not there.
         """
-        zone = tallies.time_zone(time_zone)
-        first, last = tallies.local_day(now.astimezone(zone).date(), zone)
+        began, ended = interval_of(now, "day", zone_named(time_zone))
         with self._read() as read:
-            return tallies.day_counts(read, camera, first, last)
+            return tallies.day_counts(read, camera, began.timestamp(), ended.timestamp())
 
     def intervals(
-        self, camera: str, interval: str, time_zone: str, since: datetime, until: datetime
+        self, camera: str, interval: Interval, time_zone: str, since: datetime, until: datetime
     ) -> list[dict[str, Any]]:
         """Counts per interval of the site's clock, `since <= start < until`, intervals without any left out.
 
@@ -189,7 +190,7 @@ class StateStore:
             In order of time: start and end (ISO 8601, local), kind (line, zone or flow), name, class, in and out:
             crossings of a line; those who entered and left a zone; `in` alone for a flow.
         """
-        zone = tallies.time_zone(time_zone)
+        zone = zone_named(time_zone)
         with self._read() as read:
             return tallies.interval_rows(read, camera, interval, zone, since.timestamp(), until.timestamp())
 

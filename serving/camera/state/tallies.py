@@ -10,13 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from camera_counting.counting.intervals import Interval, interval_of
 from serving.camera.records import CountRecord
 
-__all__ = ["TABLES", "add", "day_counts", "interval_rows", "local_day", "time_zone"]
+__all__ = ["TABLES", "add", "day_counts", "interval_rows"]
 
 TABLES = (
     """CREATE TABLE tallies (
@@ -71,7 +72,7 @@ def day_counts(read: sqlite3.Connection, camera: str, first: float, last: float)
 
 
 def interval_rows(
-    read: sqlite3.Connection, camera: str, interval: str, zone: ZoneInfo, first: float, last: float
+    read: sqlite3.Connection, camera: str, interval: Interval, zone: ZoneInfo, first: float, last: float
 ) -> list[dict[str, Any]]:
     """Counts per interval; see `StateStore.intervals`."""
     if interval not in _SPANS:
@@ -101,42 +102,9 @@ def interval_rows(
     ]
 
 
-def local_day(day: date, zone: ZoneInfo) -> tuple[float, float]:
-    """From one midnight of a site to the next, in seconds since 1970: 23 or 25 hours where its clocks are put.
-
-    A midnight that does not exist is the moment at which the clocks are put forward.
-
-    Examples
-    --------
-    >>> first, last = local_day(date(2026, 3, 29), ZoneInfo("Europe/Berlin"))
-    >>> (last - first) / 3600
-    23.0
-    """
-    first, last = (datetime(d.year, d.month, d.day, tzinfo=zone) for d in (day, day + timedelta(days=1)))
-    return first.timestamp(), last.timestamp()
-
-
-def time_zone(name: str) -> ZoneInfo:
-    """A zone by its IANA name.
-
-    Raises
-    ------
-    ValueError
-        Where there is none of that name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):
-        raise ValueError(f"expected a time zone such as Europe/Berlin or UTC, got {name!r}") from None
-
-
-def _interval(start: int, interval: str, zone: ZoneInfo) -> tuple[float, float]:
-    if interval == "day":
-        return local_day(datetime.fromtimestamp(start, zone).date(), zone)
-    if interval == "hour":
-        began = start - datetime.fromtimestamp(start, zone).minute * 60
-        return began, began + 3600
-    return start, start + _SPANS[interval]
+def _interval(start: int, interval: Interval, zone: ZoneInfo) -> tuple[float, float]:
+    began, ended = interval_of(datetime.fromtimestamp(start, UTC), interval, zone)
+    return began.timestamp(), ended.timestamp()
 
 
 def _forget(write: sqlite3.Connection, camera: str, now: float) -> None:
