@@ -19,7 +19,7 @@ from camera_counting.errors import (
     SourceUnreachableError,
 )
 from camera_counting.video import Frame, LiveSource, open_source
-from camera_counting.video.dialling import CA_FILE
+from camera_counting.video.trust import CA_FILE
 from tests.http_camera import HttpCamera
 
 LOGIN = "ad%40min:p%3Aw%2Fx@"
@@ -171,23 +171,58 @@ def test_an_end_of_the_stream_is_no_end_of_the_source(watch):
     assert source.state in {"waiting", "connecting"}
 
 
-def test_certificates_are_checked(watch, monkeypatch, tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+def signed(folder, name, *more):
+    """A key and a certificate by openssl."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=camera",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+         "-keyout", key, "-out", certificate, *more],
         check=True, capture_output=True,
     )  # fmt: skip
-    server = HttpCamera((certificate, key))
+    return certificate, key
+
+
+@pytest.fixture
+def secure() -> Iterator[Callable[..., HttpCamera]]:
+    servers: list[HttpCamera] = []
+
+    def start(certificate) -> HttpCamera:
+        servers.append(HttpCamera(certificate))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def test_a_camera_that_signs_its_own_certificate_is_trusted_by_that_certificate(
+    watch, secure, monkeypatch, tmp_path
+):
+    """Under whatever name: such certificates seldom hold the one that the camera is called by."""
+    own = signed(tmp_path, "camera")
+    server = secure(own)
     error = trouble_of(watch(server.url("/video")))
     assert isinstance(error, SourceTlsError)
     assert "not trusted" in str(error)
-    monkeypatch.setenv(CA_FILE, str(certificate))
+    monkeypatch.setenv(CA_FILE, str(own[0]))
     frame_of(watch(server.url("/video")))
-    other = trouble_of(watch(server.url("/video").replace("127.0.0.1", "localhost")))
-    assert isinstance(other, SourceTlsError)
-    assert "localhost" in str(other)
-    server.close()
+    # somebody in between has the name, but not the key
+    (tmp_path / "between").mkdir()
+    impostor = secure(signed(tmp_path / "between", "camera"))
+    assert isinstance(trouble_of(watch(impostor.url("/video", user=LOGIN))), SourceTlsError)
+    assert impostor.asked == []
+
+
+def test_a_certificate_of_a_trusted_signer_must_hold_the_name(watch, secure, monkeypatch, tmp_path):
+    authority, key = signed(tmp_path, "authority")
+    server = secure(
+        signed(tmp_path, "camera", "-CA", authority, "-CAkey", key, "-addext", "subjectAltName=IP:127.0.0.1")
+    )
+    monkeypatch.setenv(CA_FILE, str(authority))
+    frame_of(watch(server.url("/video")))
+    error = trouble_of(watch(server.url("/video").replace("127.0.0.1", "localhost")))
+    assert isinstance(error, SourceTlsError)
+    assert "Hostname mismatch" in str(error)
 
 
 def test_iterating_gives_frames_until_it_is_closed(camera):

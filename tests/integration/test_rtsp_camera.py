@@ -31,7 +31,7 @@ from camera_counting.errors import (
 )
 from camera_counting.model import CountingModel
 from camera_counting.video import Frame, LiveSource
-from camera_counting.video.dialling import CA_FILE
+from camera_counting.video.trust import CA_FILE
 from tests.rtsp_camera import RtspCamera
 
 USER, PASSWORD = "ad@min", "p:w/x%"

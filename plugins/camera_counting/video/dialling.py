@@ -15,14 +15,12 @@ from typing import Any
 from camera_counting.errors import (
     SourceError,
     SourceTimeoutError,
-    SourceTlsError,
     SourceUnreachableError,
 )
 from camera_counting.video.address import CameraAddress
+from camera_counting.video.trust import encrypt, pinned, trusting, unchecked
 
-__all__ = ["CA_FILE", "Cutoff", "dial"]
-
-CA_FILE = "CAMERA_COUNTING_CA_FILE"
+__all__ = ["Cutoff", "dial"]
 
 _SLICE = 0.1  # seconds between two looks at whether it was given up
 
@@ -88,18 +86,27 @@ def dial(camera: CameraAddress, timeout: float, cutoff: Cutoff) -> socket.socket
         Where nothing answers, too late, or not so that it can be trusted.
     """
     deadline = time.monotonic() + timeout
+    if not camera.encrypted:
+        return _reach(camera, deadline, timeout, cutoff)
+    context, certificates = trusting(), pinned()
+    if certificates:
+        safe = _encrypted(camera, _reach(camera, deadline, timeout, cutoff), unchecked(), timeout, cutoff)
+        if safe.getpeercert(binary_form=True) in certificates:
+            return safe
+        cutoff.forget(safe)  # nothing was said over it
+    return _encrypted(camera, _reach(camera, deadline, timeout, cutoff), context, timeout, cutoff)
+
+
+def _reach(camera: CameraAddress, deadline: float, timeout: float, cutoff: Cutoff) -> socket.socket:
+    """A connection to the first address of the camera's name that answers."""
     places = _look_up(camera, deadline, cutoff)
     trouble: SourceError | None = None
     for i, (family, where) in enumerate(places):
         share = (deadline - time.monotonic()) / (len(places) - i)
         try:
-            sock = _connect(camera, family, where, share, timeout, cutoff)
+            return _connect(camera, family, where, share, timeout, cutoff)
         except SourceError as error:
             trouble = error
-            continue
-        if not camera.encrypted:
-            return sock
-        return _encrypt(camera, sock, timeout, max(deadline - time.monotonic(), 1.0), cutoff)
     raise trouble or SourceUnreachableError(f"{camera}: the name {camera.host} has no address")
 
 
@@ -163,47 +170,16 @@ def _connect(
     return sock
 
 
-def _encrypt(
-    camera: CameraAddress, sock: socket.socket, timeout: float, left: float, cutoff: Cutoff
-) -> socket.socket:
-    trusted = os.environ.get(CA_FILE)
+def _encrypted(
+    camera: CameraAddress, sock: socket.socket, context: ssl.SSLContext, timeout: float, cutoff: Cutoff
+) -> ssl.SSLSocket:
     try:
-        context = ssl.create_default_context()
-        if trusted:
-            context.load_verify_locations(trusted)
-    except (OSError, ssl.SSLError) as error:
-        cutoff.forget(sock)
-        raise SourceTlsError(f"{CA_FILE}: expected a file of PEM certificates at {trusted}: {error}") from None
-    sock.settimeout(left)
-    try:
-        safe = context.wrap_socket(sock, server_hostname=camera.host)
-    except ssl.SSLCertVerificationError as error:
-        reason = error.verify_message.rstrip(".")
-        raise SourceTlsError(
-            f"{camera}: its certificate is not trusted: {reason}; put its certificate, or that of whoever signed "
-            f"it, into a PEM file and name that in {CA_FILE}"
-        ) from None
-    except TimeoutError:
-        raise SourceTimeoutError(f"{camera}: the TLS handshake did not end within {timeout:g} s") from None
-    except (ssl.SSLError, OSError) as error:
-        plain = camera.scheme[:-1]
-        raise SourceTlsError(
-            f"{camera}: no TLS connection: {_tls_reason(error)}; if the camera does not encrypt on port "
-            f"{camera.port}, its address begins with {plain}://"
-        ) from None
+        safe = encrypt(camera, sock, context, timeout)
     finally:
-        # wrapping moves the descriptor into the new socket; where that failed it is closed
+        # wrapping moves the descriptor into the new socket; where that failed it is closed here
         cutoff.forget(sock)
-    safe.settimeout(timeout)
     cutoff.keep(safe)
     return safe
-
-
-def _tls_reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
-        return "it hung up during the handshake"
-    reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
-    return str(reason).replace("_", " ").lower()
 
 
 def _shut(sock: socket.socket) -> None:
