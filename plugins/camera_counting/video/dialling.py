@@ -51,6 +51,11 @@ class Cutoff:
             self._sockets.discard(sock)
         _close(sock)
 
+    def shut(self, sock: socket.socket) -> None:
+        """End this connection, and leave its closing to whoever reads from it."""
+        with self._lock:
+            _shut(sock)
+
     def cut(self) -> None:
         """Shut all of them down; harmless when done twice."""
         with self._lock:

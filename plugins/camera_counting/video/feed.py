@@ -16,8 +16,9 @@ from camera_counting.errors import PictureError, SourceCodecError, SourceError, 
 from camera_counting.pictures import max_pixels
 from camera_counting.video.dialling import Cutoff
 
-__all__ = ["DAMAGED", "Damaged", "Feed", "Shot", "decoded", "rgb", "silence", "video_stream"]
+__all__ = ["DAMAGED", "Damaged", "Feed", "Shot", "announced_rate", "decoded", "rgb", "silence", "video_stream"]
 
+_FASTEST = 240.0  # frames per second
 _DAMAGED = 3  # packets from which it is damage that keeps frames away, not silence; silence cuts one off, too
 
 
@@ -116,6 +117,12 @@ def video_stream(container: Any, name: str) -> Any:
     # damaged frames, and one decodes 4K in real time
     stream.thread_type = "NONE"
     return stream
+
+
+def announced_rate(stream: Any) -> float | None:
+    """Frames per second; None where a live stream tells none, or one that is its clock's instead."""
+    rate = float(stream.average_rate) if stream.average_rate else 0.0
+    return rate if 0 < rate <= _FASTEST else None
 
 
 def decoded(

@@ -19,7 +19,7 @@ from camera_counting.errors import (
 from camera_counting.jpeg import check_markers
 from camera_counting.pictures import decode_picture
 from camera_counting.video.address import CameraAddress
-from camera_counting.video.feed import DAMAGED, Damaged, Feed, Shot, decoded, silence, video_stream
+from camera_counting.video.feed import DAMAGED, Damaged, Feed, Shot, announced_rate, decoded, silence, video_stream
 from camera_counting.video.http_answer import HttpAnswer, ask
 
 __all__ = ["HttpFeed"]
@@ -69,7 +69,7 @@ class HttpFeed(Feed):
         except (av.error.FFmpegError, OSError, http.client.HTTPException, ValueError) as error:
             raise self._trouble(error, opening=True) from None
         # parts have no timestamps: the rate that FFmpeg tells for them is made up
-        self.fps = None if parts or not stream.average_rate else float(stream.average_rate)
+        self.fps = None if parts else announced_rate(stream)
 
     def shots(self) -> Iterator[Shot | Damaged]:
         """The pictures, until it breaks."""

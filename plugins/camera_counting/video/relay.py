@@ -53,27 +53,27 @@ class RtspRelay:
 
     def close(self) -> None:
         """Hang up on both sides and wait for the thread."""
-        self._cutoff.forget(self._listener)
+        self._cutoff.shut(self._listener)
         # FFmpeg has hung up; what it said last is still on its way
         self._thread.join(_LAST_WORDS)
-        self._cutoff.forget(self._camera)
+        # the thread closes what it waits for: a descriptor that is closed under it may be another camera's next
+        self._cutoff.shut(self._camera)
         self._thread.join(1.0)
 
     def _run(self) -> None:
+        client: socket.socket | None = None
         try:
             client, _ = self._listener.accept()
-        except OSError:
-            return
-        self._cutoff.keep(client)
-        self._cutoff.forget(self._listener)
-        try:
+            self._cutoff.keep(client)
+            self._cutoff.forget(self._listener)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pass_on(client)
         except (OSError, ValueError):  # one side hung up: FFmpeg, or whoever waits for it, tells what that means
             return
         finally:
-            self._cutoff.forget(client)
-            self._cutoff.forget(self._camera)
+            for sock in (client, self._listener, self._camera):
+                if sock is not None:
+                    self._cutoff.forget(sock)
 
     def _pass_on(self, client: socket.socket) -> None:
         camera = self._camera

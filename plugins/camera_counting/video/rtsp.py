@@ -18,7 +18,7 @@ from camera_counting.errors import (
 )
 from camera_counting.video.address import CameraAddress
 from camera_counting.video.dialling import dial
-from camera_counting.video.feed import Damaged, Feed, Shot, decoded, silence, video_stream
+from camera_counting.video.feed import Damaged, Feed, Shot, announced_rate, decoded, silence, video_stream
 from camera_counting.video.relay import RtspRelay
 
 __all__ = ["RtspFeed", "Transport"]
@@ -74,7 +74,7 @@ class RtspFeed(Feed):
                 },
             )
             stream = video_stream(self._container, str(self._camera))
-            self.fps = float(stream.average_rate) if stream.average_rate else None
+            self.fps = announced_rate(stream)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, SourceError):
                 raise

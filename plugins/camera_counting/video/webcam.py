@@ -10,7 +10,7 @@ import av
 
 from camera_counting.errors import SourceCodecError, SourceNotFoundError, SourceUnreachableError
 from camera_counting.video.address import CameraAddress
-from camera_counting.video.feed import Damaged, Feed, Shot, decoded, video_stream
+from camera_counting.video.feed import Damaged, Feed, Shot, announced_rate, decoded, video_stream
 
 __all__ = ["WebcamFeed"]
 
@@ -43,7 +43,7 @@ class WebcamFeed(Feed):
             busy = "; another program may be using it" if "busy" in str(reason).lower() else ""
             raise SourceUnreachableError(f"{name}: the webcam cannot be opened: {reason}{busy}") from None
         stream = video_stream(self._container, name)
-        self.fps = float(stream.average_rate) if stream.average_rate else None
+        self.fps = announced_rate(stream)
 
     def shots(self) -> Iterator[Shot | Damaged]:
         """The pictures, until it is unplugged."""
