@@ -1,6 +1,7 @@
 """Counting on the same detections: this engine against Ultralytics ObjectCounter and supervision's LineZone.
 
-    python -m benchmarks.counting [--model URI] [--parts tuned,unseen] [--rounds 1] [--quick] [--cache FOLDER]
+    python -m benchmarks.counting [--model URI] [--parts tuned,unseen] [--drawn all|few|none]
+        [--rounds 1] [--quick] [--cache FOLDER]
     python -m benchmarks.counting --model URI --clip FILE --truth gt.txt --line x1,y1,x2,y2 [--labels person,car]
 
 Every system gets the very detections that one detector made on one clip; `benchmarks.counting_systems` says how
@@ -75,17 +76,19 @@ def main() -> None:
             _tell(f"{len(cases)}: {case.name}")
     chosen = _chosen(cases, outcomes)
     kept: dict[str, Any] = {"chosen": {peer: entry.name for peer, entry in chosen.items()}}
-    for part in dict.fromkeys(case.part for case in cases):
-        kept[part] = _part(part, cases, outcomes, chosen)
-    if arguments.clip is None and not arguments.quick:
-        keep("counting", kept)
+    for group in dict.fromkeys(case.group for case in cases):
+        kept[group] = _group(group, cases, outcomes, chosen)
+    if arguments.clip is None:
+        keep("counting", {"quick": arguments.quick, "drawn": arguments.drawn, "rounds": arguments.rounds, **kept})
 
 
 def _cases(arguments: argparse.Namespace, model: Any, cache: Path) -> Iterator[Case]:
     parts = arguments.parts
     if model is None:
         _tell("no drawn clips: they need --model URI, or what `make demo` leaves in .demo")
-    for plan in plans(parts, quick=arguments.quick, rounds=arguments.rounds) if model is not None else ():
+    few = arguments.quick or arguments.drawn == "few"
+    drawn = [] if model is None or arguments.drawn == "none" else plans(parts, quick=few, rounds=arguments.rounds)
+    for plan in drawn:
         case = generated_case(plan, model, cache)
         yield case
         if plan.fps < 20:
@@ -105,19 +108,19 @@ def _chosen(cases: Sequence[Case], outcomes: Outcomes) -> dict[str, Entry]:
     return better_settings(SYSTEMS, errors)
 
 
-def _part(part: str, cases: Sequence[Case], outcomes: Outcomes, chosen: dict[str, Entry]) -> dict[str, Any]:
-    """Print and return the figures of one part: in all, and cell by cell."""
+def _group(group: str, cases: Sequence[Case], outcomes: Outcomes, chosen: dict[str, Entry]) -> dict[str, Any]:
+    """Print and return the figures of one group of clips: in all, and cell by cell."""
 
     def figures(entry: Entry, wanted: Callable[[Case], bool], tracking: bool = False) -> Figures:
-        index = [i for i, case in enumerate(cases) if case.part == part and wanted(case)]
+        index = [i for i, case in enumerate(cases) if case.group == group and wanted(case)]
         return figures_of([cases[i] for i in index], [outcomes[entry.name][i] for i in index], tracking=tracking)
 
-    mine = [case for case in cases if case.part == part]
+    mine = [case for case in cases if case.group == group]
     clear = any(case.clear for case in mine)
     whole = {entry.name: figures(entry, lambda case: True, tracking=True) for entry in chosen.values()}
     in_clear = {entry.name: figures(entry, lambda case: case.clear) for entry in chosen.values() if clear}
     table(
-        f"{part}: {len(mine)} clips, {sum(len(case.detections) for case in mine)} frames",
+        f"{group}: {len(mine)} clips, {sum(len(case.detections) for case in mine)} frames",
         ["system", *COLUMNS],
         [_row(name, found, in_clear.get(name)) for name, found in whole.items()],
     )
@@ -133,7 +136,7 @@ def _part(part: str, cases: Sequence[Case], outcomes: Outcomes, chosen: dict[str
     for title, rows in groups.items():
         cells = {row: [figures(entry, wanted) for entry in chosen.values()] for row, wanted in rows.items()}
         table(
-            f"{part}: total count error by {title}",
+            f"{group}: total count error by {title}",
             [title, "true", *chosen],
             [[row, str(found[0].true), *(f"{one.error:.1%}" for one in found)] for row, found in cells.items()],
         )
@@ -215,7 +218,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="URI", help="the detector; by default the demo's")
     parser.add_argument("--parts", type=_parts, default=list(SETS), help=f"of the clips: {','.join(SETS)}")
     parser.add_argument("--rounds", type=int, default=1, choices=range(1, 5), help="how many clips of each kind")
-    parser.add_argument("--quick", action="store_true", help="a third of the clips; keeps no figures")
+    parser.add_argument("--drawn", choices=("all", "few", "none"), default="all", help="clips of the generator")
+    parser.add_argument("--quick", action="store_true", help="a third of the clips")
     parser.add_argument("--cache", type=Path, help="folder for clips, detections and the peers' counts")
     parser.add_argument("--clip", type=Path, help="a clip of your own")
     parser.add_argument("--truth", type=Path, help="its ground truth in MOT format")

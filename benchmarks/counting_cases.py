@@ -88,6 +88,16 @@ class Case:
     tracks: MotTracks | None = None
 
     @property
+    def group(self) -> str:
+        """The table it belongs to: drawn and simulated clips are told apart."""
+        return self.part if self.part == "clip" else f"{self.part}, {self.kind}"
+
+    @property
+    def kind(self) -> str:
+        """Drawn or simulated."""
+        return self.cell.split(",")[0]
+
+    @property
     def clear(self) -> bool:
         """Whether the weather is clear and it is day."""
         return self.cell.endswith(", clear")
