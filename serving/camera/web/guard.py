@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,8 @@ OPEN = frozenset({"/healthz", "/login", "/static/page.css"})
 # A page of another site cannot send this without being allowed to, which it never is.
 CSRF_HEADER = "x-camera-counting"
 LARGEST_BODY = 64 << 10
+# Seconds in which it must have come.
+_PATIENCE = 10.0
 
 _SAFE = frozenset({"GET", "HEAD"})
 _HEADERS: Mapping[str, str] = {
@@ -76,7 +79,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, with_headers)
             return
-        body = await _whole_body(receive, scope)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                body = await _whole_body(receive, scope)
+        except TimeoutError:
+            await _said(408, "the request did not come to its end")(scope, receive, with_headers)
+            return
         if body is None:
             await _said(413, f"expected at most {LARGEST_BODY} bytes")(scope, receive, with_headers)
             return
@@ -130,11 +138,9 @@ def is_same_site(headers: Headers) -> bool:
 
 
 def _has_session(headers: Headers, access: Access) -> bool:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return False
-    return COOKIE in cookie and access.is_session(cookie[COOKIE].value)
+    # reads past what other programs at this host have set: cookies know no ports
+    cookies = cookie_parser(headers.get("cookie", ""))
+    return COOKIE in cookies and access.is_session(cookies[COOKIE])
 
 
 def _host(header: str) -> str:

@@ -97,6 +97,12 @@ def test_a_session_ends_and_does_not_outlive_its_token():
     assert not access.is_session(session)
 
 
+def test_cookies_of_other_programs_at_this_host_do_no_harm(web):
+    session = Access(TOKEN, 60).session()
+    cookies = f'_xsrf=2|a"b; ;=;{{"json": 1}}; {COOKIE}={session}; [x]=y'
+    assert web.get("/api/status", headers={"Cookie": cookies}).status_code == 200
+
+
 @pytest.mark.parametrize("cookie", ["", ".", "..", "9" * 400, "é.é.é", "1.2.3"])
 def test_nonsense_is_no_session(cookie):
     assert not Access(TOKEN, 60).is_session(cookie)
