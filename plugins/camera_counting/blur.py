@@ -46,8 +46,8 @@ _SHADES = 16
 _WHOLE_BLOCKS = 16
 # If so much of a vehicle's box moves, the vehicle does.
 _DRIVES = 0.3
-# Blocks across a picture whose detector is not trusted: people whom it misses are small.
-_DOUBTFUL_BLOCKS = 48
+# Blocks across a picture whose detector is not trusted: at night it misses people as wide as a fifth of it, too.
+_DOUBTFUL_BLOCKS = 32
 
 
 class BlurSettings(BaseModel):
