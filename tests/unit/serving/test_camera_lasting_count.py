@@ -1,0 +1,159 @@
+"""One camera's count over restarts, clocks that jump, scenes that change and a disk that is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from camera_counting.detections import Detections
+from camera_counting.video import Frame
+from serving.camera.config import CameraSettings
+from serving.camera.lasting_count import LastingCount
+from serving.camera.records import CountRecord
+from serving.camera.state import StateStore
+from serving.errors import StateError
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+NAMES = ("person", "car")
+SCENE = {"lines": [{"name": "gate", "from": [0, 0.5], "to": [1, 0.5]}]}
+IMAGE = np.zeros((200, 200, 3), np.uint8)
+# what `LastingCount` needs of a model; it detects nothing here
+MODEL: Any = SimpleNamespace(names=NAMES, confidence=0.3, check_classes=lambda classes: classes)
+LOADED: Any = SimpleNamespace(model=MODEL, version="7", number=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    store = StateStore(tmp_path / "state")
+    yield store
+    store.close()
+
+
+def camera(**said: Any) -> CameraSettings:
+    return CameraSettings.model_validate({"name": "gate", "source": "rtsp://h/1", "scene": SCENE, **said})
+
+
+class Walk:
+    """Somebody walks down the picture, 4 pixels a frame, ten frames a second, over the line at 100."""
+
+    def __init__(self, count: LastingCount, *, seconds: float = 0.0, now: datetime = NOON) -> None:
+        self.count, self.seconds, self.now, self.index = count, seconds, now, 0
+
+    def go(self, start: int, end: int) -> list[CountRecord]:
+        told = []
+        for y in range(start, end, 4):
+            seen = Detections.of([[80, y - 40, 100, y]], [0.9], [0], NAMES)
+            told += self.count.step(seen, Frame(self.index, self.seconds, IMAGE), self.now, LOADED)[1]
+            self.index += 1
+            self.seconds += 0.1
+            self.now += timedelta(seconds=0.1)
+        return told
+
+
+def test_a_live_camera_keeps_its_tracks_over_a_quick_restart(store: StateStore) -> None:
+    before = LastingCount(camera(), store)
+    walk = Walk(before, seconds=100.0)
+    assert walk.go(60, 96) == []
+    before.commit()
+    # the new process has a clock and frames of its own; half a second is lost, in which the line was crossed
+    after = LastingCount(camera(), store)
+    (crossed,) = [
+        record
+        for record in Walk(after, seconds=0.0, now=walk.now + timedelta(seconds=0.4)).go(112, 160)
+        if record.kind == "crossing"
+    ]
+    assert (crossed.direction, crossed.model_version) == ("in", "7")
+    # between the last frame before the restart, in which it was at 92, and the first one after it, at 112
+    assert walk.now - timedelta(seconds=0.1) < crossed.time < walk.now + timedelta(seconds=0.4)
+    assert after.frame == 9 + 12 - 1
+
+
+def test_ids_go_on_where_they_were_and_are_never_used_twice(store: StateStore) -> None:
+    first = LastingCount(camera(), store)
+    told = Walk(first).go(60, 160)
+    first.commit()
+    again = LastingCount(camera(), store)
+    told += Walk(again, now=NOON + timedelta(minutes=5)).go(60, 160)
+    again.commit()
+    crossings = [record for record in told if record.kind == "crossing"]
+    assert len(crossings) == 2
+    assert len({record.id for record in told}) == len(told)
+    assert store.today("gate", "UTC", NOON)["lines"] == {"gate": {"in": 2, "out": 0}}
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-3), timedelta(hours=3), timedelta(days=-400)])
+def test_a_clock_that_jumps_changes_no_count(store: StateStore, jump: timedelta) -> None:
+    count = LastingCount(camera(), store)
+    walk = Walk(count)
+    told = walk.go(60, 80)
+    walk.now += jump
+    told += walk.go(80, 160)
+    walk.now -= jump
+    told += walk.go(160, 190)
+    count.commit()
+    assert [(record.kind, record.direction) for record in told] == [("crossing", "in")]
+    # put back while nothing ran
+    restarted = LastingCount(camera(), store)
+    told = Walk(restarted, now=NOON + jump).go(60, 160)
+    assert [(record.kind, record.direction) for record in told] == [("crossing", "in")]
+
+
+def test_another_scene_begins_with_no_track_and_keeps_the_counts(store: StateStore) -> None:
+    count = LastingCount(camera(), store)
+    Walk(count).go(60, 160)
+    count.commit()
+    moved = {"lines": [{"name": "gate", "from": [0, 0.9], "to": [1, 0.9]}]}
+    other = LastingCount(camera(scene=moved), store)
+    (told,) = Walk(other, now=NOON + timedelta(seconds=12)).go(140, 200)
+    assert told.direction == "in"
+    assert other.today(NOON)["lines"] == {"gate": {"in": 2, "out": 0}}
+
+
+def test_what_could_not_be_written_is_in_the_day_and_is_written_once(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = LastingCount(camera(), store)
+
+    def full(*_: object) -> None:
+        raise StateError("the disk is full")
+
+    Walk(count).go(60, 160)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "commit", full)
+        assert count.commit() is None
+        assert count.commit() is None
+    assert count.error == "the disk is full"
+    assert store.today("gate", "UTC", NOON)["lines"] == {}
+    assert count.today(NOON)["lines"] == {"gate": {"in": 1, "out": 0}}
+    written = count.commit()
+    assert written is not None
+    assert [record.kind for record in written] == ["crossing"]
+    assert count.commit() == []
+    assert count.error == ""
+    assert store.today("gate", "UTC", NOON) == count.today(NOON)
+
+
+def test_one_that_was_left_behind_writes_nothing(store: StateStore) -> None:
+    hanging = LastingCount(camera(), store)
+    hanging.commit()
+    hanging.abandon()
+    Walk(hanging).go(60, 160)
+    hanging.commit()
+    held = store.load("gate")
+    assert held is not None
+    assert (held.sequence, held.frame) == (0, -1)
+
+
+def test_midnight_is_the_site_s(store: StateStore) -> None:
+    count = LastingCount(camera(time_zone="Asia/Tokyo"), store)
+    Walk(count, now=datetime(2026, 5, 1, 14, 59, 50, tzinfo=UTC)).go(60, 160)
+    count.commit()
+    before = datetime(2026, 5, 1, 14, 59, 59, tzinfo=UTC)
+    assert count.today(before)["lines"] == {"gate": {"in": 1, "out": 0}}
+    assert count.today(before + timedelta(seconds=2))["lines"] == {}
