@@ -16,6 +16,7 @@ from camera_counting.prediction_log import read_predictions
 from model_governance import promote
 from pipelines import drift_report, evaluate, prepare, register
 from pipelines.datasets.manifest import load_dataset
+from pipelines.demo.camera_worker import write_camera_settings
 from pipelines.demo.cameras import WINDOWS, Shot, shots
 from pipelines.demo.server import ServingError, ask, serving
 from pipelines.demo.steps import Step, Steps, progress
@@ -172,6 +173,8 @@ class Story:
             )
             step.where = _short(self.annotated)
             step.require(not differences, "wrong count: " + "; ".join(differences))
+            # for `make up`, where a worker counts the same clip as a camera
+            write_camera_settings(self.workspace, Path(str(clip.video)), Path(str(clip.scene)), self.settings.name)
 
     def _serve(self) -> None:
         with self.steps.step("serve and ask") as step:
