@@ -102,8 +102,12 @@ class Motion:
         """Variance (K, 4) of where a measurement of these boxes is expected."""
         return np.asarray(self._var_mean[rows] + self._noise(rows))
 
+    def speed_variance(self, rows: npt.NDArray[np.intp]) -> _Array:
+        """Variance (K, 4) of the speeds of these boxes."""
+        return np.asarray(self._var_speed[rows])
+
     def update(self, rows: npt.NDArray[np.intp], measured: _Array, trust: _Array) -> None:
-        """Correct the boxes `rows` by measurements (K, 4); a `trust` (K, 4) below 1 stands for more noise."""
+        """Correct the boxes `rows` by measurements (K, 4); a `trust` (K, 1) below 1 stands for more noise."""
         spread = self._var_mean[rows] + self._noise(rows) / trust
         residual = measured - self.mean[rows]
         gain_mean, gain_speed = self._var_mean[rows] / spread, self._covar[rows] / spread

@@ -18,6 +18,7 @@ from camera_counting.tracking.association import assign, overlaps, shadows, with
 from camera_counting.tracking.base import Tracker, Tracks
 from camera_counting.tracking.motion import box_scale, corners_to_centre
 from camera_counting.tracking.population import Population
+from camera_counting.tracking.rejoining import rejoin
 
 __all__ = ["MotionTracker", "TrackerSettings"]
 
@@ -50,6 +51,9 @@ class TrackerSettings(BaseModel):
         default=0.1, ge=0, le=1, description="A detection of at least this score continues a track."
     )
     lost_seconds: float = Field(default=2.0, gt=0, description="How long a track out of sight is waited for.")
+    away_seconds: float = Field(
+        default=8.0, ge=0, description="How long a track that went behind something is remembered."
+    )
     evidence: float = Field(
         default=0.5,
         gt=0,
@@ -106,16 +110,18 @@ class MotionTracker(Tracker):
         low = np.flatnonzero(detections.scores < settings.confidence)
 
         track_of = np.full(len(detections), -1, np.intp)
-        sure = self._confirmed()
-        self._associate(detections, measured, track_of, high, np.flatnonzero(sure))
+        sure, away = self._tracks.sure, self._tracks.away
+        self._associate(detections, measured, track_of, high, np.flatnonzero(sure & ~away))
         self._associate(detections, measured, track_of, high[track_of[high] < 0], np.flatnonzero(~sure))
         # a faint detection only continues what was in sight a moment ago
-        taken = np.isin(np.arange(len(self._tracks)), track_of)
-        recent = np.flatnonzero(~taken & (self._clock - self._tracks.seen <= self._moment()))
+        taken = np.zeros(len(self._tracks), bool)
+        taken[track_of[track_of >= 0]] = True
+        recent = np.flatnonzero(~taken & ~away & (self._clock - self._tracks.seen <= self._moment()))
         self._associate(detections, measured, track_of, low, recent, least_overlap=0.2)
 
         self._correct(detections, measured, track_of)
         self._begin(detections, measured, track_of, high)
+        ended += self._rejoin(track_of)
         return self._seen_now(detections, track_of, seconds, ended)
 
     def finish(self) -> Tracks:
@@ -199,7 +205,7 @@ class MotionTracker(Tracker):
         rows = track_of[seen]
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
-        self._tracks.motion.update(rows, measured[seen], np.broadcast_to(trust, (len(seen), 4)))
+        self._tracks.motion.update(rows, measured[seen], trust)
         self._tracks.hits[rows] += 1
         # what is only ever seen within a stronger one gives no evidence of being an object of its own
         strength = np.where(self._tracks.sure[rows], 1e3, 0.0) + self._tracks.evidence[rows]
@@ -210,6 +216,7 @@ class MotionTracker(Tracker):
         gain = np.where(shadowed, 0.0, scores - _DOUBT * self.settings.confidence)
         self._tracks.evidence[rows] = np.maximum(self._tracks.evidence[rows] + gain, 0)
         np.add.at(self._tracks.votes, (rows, detections.class_ids[seen]), scores**2)
+        self._tracks.note_way(rows, self._step)
 
     def _begin(self, detections: Detections, measured: _Array, track_of: _Rows, high: _Rows) -> None:
         new = high[track_of[high] < 0]
@@ -235,12 +242,29 @@ class MotionTracker(Tracker):
         patience[self._leaving()] = short
         # up to the frame before: it may be there again in this one, unless nobody looked for too long
         waited = self._clock - self._step - self._tracks.seen
-        keep = (waited <= patience) & (self._step <= max(self.settings.lost_seconds, short))
+        looked = self._step <= max(self.settings.lost_seconds, short)
+        keep = (waited <= patience) & looked
+        # who is hidden by something may come out at its other side
+        self._tracks.away = ~keep & (self._tracks.away | (self._tracks.sure & (patience > short)))
+        keep |= self._tracks.away & (waited <= self.settings.away_seconds) & looked
         if keep.all():
             return ()
         ended = tuple(self._tracks.ids[~keep].tolist())
         self._tracks.keep(keep)
         return ended
+
+    def _rejoin(self, track_of: _Rows) -> tuple[int, ...]:
+        """Let those that have just become objects go on as those that they were before they were hidden."""
+        before = self._tracks.sure.copy()
+        found = np.flatnonzero(self._confirmed() & ~before)
+        lost = np.flatnonzero(self._tracks.away)
+        if not len(found) or not len(lost):
+            return ()
+        lost, found = rejoin(self._tracks, lost, found, self._clock)
+        gone, keep = self._tracks.join(lost, found)
+        seen = track_of >= 0
+        track_of[seen] = (np.cumsum(keep) - 1)[track_of[seen]]
+        return gone
 
     def _leaving(self) -> npt.NDArray[np.bool_]:
         """Tracks whose box touches the border of the frame, on their way out."""
@@ -265,7 +289,7 @@ class MotionTracker(Tracker):
             boxes=detections.boxes[seen],
             scores=detections.scores[seen],
             class_ids=self._tracks.votes[rows].argmax(1) if len(rows) else np.zeros(0, np.int64),
-            confirmed=self._confirmed()[rows],
+            confirmed=self._tracks.sure[rows],
             ended=ended,
             names=self._tracks.names,
         )

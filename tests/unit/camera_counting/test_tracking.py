@@ -172,11 +172,17 @@ def test_what_leaves_the_picture_is_not_found_again_at_its_border():
 
 def test_lost_tracks_end_after_seconds_whatever_the_rate():
     for fps in (5, 25):
-        times = np.arange(0, 6, 1 / fps)
+        times = np.arange(0, 12, 1 / fps)
         tracks = follow([seen(person(300)) if t < 2 else seen() for t in times], times)
         ended = [(t.seconds, t.ended) for t in tracks if t.ended]
         assert [e for _, e in ended] == [(1,)]
-        assert ended[0][0] == pytest.approx(4.0, abs=2.5 / fps)
+        assert ended[0][0] == pytest.approx(10.0, abs=2.5 / fps)
+
+
+def test_what_was_never_certain_is_not_waited_for():
+    times = np.arange(0, 3, 0.1)
+    tracks = follow([seen(person(300)) if t == 0 else seen() for t in times], times)
+    assert [t.seconds for t in tracks if t.ended] == pytest.approx([0.5], abs=0.11)
 
 
 def test_identities_are_never_used_again():
