@@ -306,6 +306,8 @@ def _share(
     rng: np.random.Generator, shape: tuple[int, int], dt: float, lasting: float, share: float
 ) -> npt.NDArray[np.bool_]:
     """True for about this share of the time, in runs."""
+    if share == 0:
+        return np.zeros(shape, bool)
     return np.asarray(_wander(rng, shape, dt, lasting, 0.9) > NormalDist().inv_cdf(1 - share))
 
 
