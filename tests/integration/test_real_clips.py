@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_counting.counting import VideoCount, count_detections
+from camera_counting.counting import Economy, VideoCount, count_detections, count_video
 from camera_counting.detections import Detections
 from camera_counting.detectors import GraphDetector, open_detector
 from camera_counting.scene import Scene
@@ -110,3 +110,22 @@ def test_six_people_leave_to_the_right(see):
     seen = see("one-by-one-person-detection.mp4", 1)
     counted = {name: seen.count(TABLE, kept).counts.lines["L"] for name, kept in KEPT.items()}
     assert {name: (line.into, line.out) for name, line in counted.items()} == dict.fromkeys(KEPT, (0, 6))
+
+
+@pytest.mark.parametrize(
+    ("clip", "scene", "true"),
+    [("road-traffic.mp4", ROAD, (8, 0)), ("one-by-one-person-detection.mp4", TABLE, (0, 6))],
+)
+@pytest.mark.parametrize("economy", ["default", "fast"])
+def test_what_is_spared_costs_no_count(real, clip, scene, true, economy):
+    detector = open_detector(real / "yolo11n_int8_openvino_model")
+    counted = count_video(
+        open_source(real / clip),
+        detector,
+        detector.names,
+        Scene.from_dict(scene),
+        economy=getattr(Economy, economy)(),
+    )
+    line = counted.counts.lines["L"]
+    assert (line.into, line.out) == true
+    assert counted.detected < 0.9 * counted.frames

@@ -42,13 +42,19 @@ class Economy(BaseModel):
         description="Whether only what lines and zones can see is looked at; objects elsewhere are then not seen.",
     )
     most_seconds: float = Field(
-        default=0.13, gt=0, le=1, description="Longest time between two detections while something moves."
+        default=0.125, gt=0, le=1, description="Longest time between two detections while something moves."
     )
     reach: float = Field(
-        default=0.3,
+        default=0.6,
         gt=0,
-        le=1,
+        le=2,
         description="How far an object may move between two detections, as a part of its own size.",
+    )
+    doubt_seconds: float = Field(
+        default=0.3,
+        ge=0,
+        le=2,
+        description="How long every frame is looked at for an object that is not certain yet or was missed.",
     )
     rest_seconds: float = Field(
         default=2.0, gt=0, le=60, description="Longest time without a detection while nothing moves."
@@ -67,7 +73,7 @@ class Economy(BaseModel):
     @classmethod
     def fast(cls) -> Self:
         """All of it, where a count that is a little less sure is worth the time saved."""
-        return cls(region=True, most_seconds=0.2, reach=0.45, rest_seconds=5.0)
+        return cls(region=True, most_seconds=0.2, reach=0.9, doubt_seconds=0.0, rest_seconds=5.0)
 
 
 class FrameChoice:
@@ -95,7 +101,9 @@ class FrameChoice:
         if economy.region and scene is not None:
             self.part = visible_part(scene.for_size(*size), size)
         self._gate = MotionGate(size, self.part) if economy.gate else None
-        self._stride = Stride(economy.most_seconds, economy.reach) if economy.stride else None
+        self._stride = (
+            Stride(economy.most_seconds, economy.reach, economy.doubt_seconds) if economy.stride else None
+        )
         self._before: float | None = None
         self._looked = self._detected = 0.0
 

@@ -1,11 +1,14 @@
 """How soon to look again: as many detections as the motion needs, and no more.
 
 A tracker joins two sightings of an object safely while it has moved by less than a part of its own size between
-them, so the fastest object relative to its size sets the pace; objects that have just come, whose speed nobody
-knows yet, are looked at more often.
+them, so the fastest object relative to its size sets the pace. And it is looked again at once while something is
+in doubt and may move: an object that has just come and is not certain yet, or one that the last look missed. A
+detector that sees badly, in fog or in a crowd, is so given more frames than one that sees well.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +17,36 @@ from camera_counting.tracking.base import Tracks
 
 __all__ = ["Stride"]
 
-# Sightings after which an object's speed is known.
-_KNOWN = 0
-# An object out of sight for longer is nobody's pace.
+# What was not seen for longer is nobody's pace.
 _GONE_SECONDS = 1.0
+# An object that is less than a part of its size away from where it was of late stands still, once it was seen a
+# few times; what stands still crosses nothing.
+_TOLD, _LEFT, _REST_SECONDS = 3, 0.12, 1.0
 # How much of the newest speed counts; boxes jitter.
 _FRESH = 0.5
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a track: `rest` follows its box at leisure, speed is in own sizes per second."""
+
+    box: npt.NDArray[np.float64]
+    rest: npt.NDArray[np.float64]
+    born: float
+    seconds: float
+    sure: bool
+    sightings: int = 1
+    speed: float = 0.0
+
+    @property
+    def size(self) -> float:
+        box = self.box
+        return float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
+
+    @property
+    def may_move(self) -> bool:
+        """Whether it has left its place, or it is too early to tell."""
+        return self.sightings < _TOLD or float(np.abs(self.box - self.rest).max()) > _LEFT * self.size
 
 
 class Stride:
@@ -31,6 +58,9 @@ class Stride:
         The longest.
     reach : float
         How far an object may move meanwhile, as a part of its size (the square root of its box's area).
+    doubt_seconds : float
+        How long every frame is looked at for the sake of an object in doubt: one that is in doubt for longer is
+        none, or will not get any surer.
 
     Examples
     --------
@@ -39,10 +69,9 @@ class Stride:
     0.2
     """
 
-    def __init__(self, most_seconds: float, reach: float) -> None:
-        self._most, self._reach = most_seconds, reach
-        # of each track: its box, when it was seen, how often, and its speed in own sizes per second
-        self._last: dict[int, tuple[npt.NDArray[np.float64], float, int, float]] = {}
+    def __init__(self, most_seconds: float, reach: float, doubt_seconds: float = 0.3) -> None:
+        self._most, self._reach, self._doubt = most_seconds, reach, doubt_seconds
+        self._known: dict[int, _Known] = {}
         self._interval = most_seconds
 
     def interval(self) -> float:
@@ -52,29 +81,27 @@ class Stride:
     def seen(self, tracks: Tracks, seconds: float) -> None:
         """Take in what was seen in a frame."""
         boxes = tracks.boxes.astype(np.float64)
-        for track, box in zip(tracks.ids.tolist(), boxes, strict=True):
-            before = self._last.get(track)
-            if before is None or seconds <= before[1]:
-                self._last[track] = (box, seconds, 1, 0.0)
+        for track, box, sure in zip(tracks.ids.tolist(), boxes, tracks.confirmed.tolist(), strict=True):
+            known = self._known.get(track)
+            if known is None or seconds <= known.seconds:
+                self._known[track] = _Known(box, box, seconds, seconds, sure)
                 continue
-            last, when, times, speed = before
-            size = max(float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0))), 1.0)
+            step = seconds - known.seconds
             # the edge that moves most: a box that the picture's border cuts off has a centre that hardly moves
-            now = float(np.abs(box - last).max()) / size / (seconds - when)
-            speed = now if times == 1 else _FRESH * now + (1 - _FRESH) * speed
-            self._last[track] = (box, seconds, times + 1, speed)
-        for track in [
-            *tracks.ended,
-            *(t for t, known in self._last.items() if seconds - known[1] > _GONE_SECONDS),
-        ]:
-            self._last.pop(track, None)
-        self._interval = self._needed()
+            now = float(np.abs(box - known.box).max()) / known.size / step
+            known.speed = _FRESH * now + (1 - _FRESH) * (known.speed or now)
+            known.rest = known.rest + min(step / _REST_SECONDS, 1.0) * (box - known.rest)
+            known.box, known.seconds, known.sure, known.sightings = box, seconds, sure, known.sightings + 1
+        for track in tracks.ended:
+            self._known.pop(track, None)
+        self._known = {
+            track: known for track, known in self._known.items() if seconds - known.seconds <= _GONE_SECONDS
+        }
+        self._interval = min([self._most, *(self._needed(known, seconds) for known in self._known.values())])
 
-    def _needed(self) -> float:
-        needed = self._most
-        for _, _, times, speed in self._last.values():
-            if times < _KNOWN:
-                needed = min(needed, self._most / 2)
-            if speed > 0:
-                needed = min(needed, self._reach / speed)
-        return needed
+    def _needed(self, known: _Known, seconds: float) -> float:
+        since = known.seconds if known.sure else known.born
+        in_doubt = not known.sure or known.seconds < seconds
+        if in_doubt and seconds - since < self._doubt and known.may_move:
+            return 0.0
+        return self._reach / known.speed if known.speed > 0 else self._most

@@ -79,14 +79,13 @@ def _target(shape: npt.NDArray[Any], old: Size, new: Size) -> npt.NDArray[Any] |
     numbers = shape.tolist()
     pairs = {_grid(old, stride): _grid(new, stride) for stride in STRIDES}
     singles = {rows * columns: r * c for (rows, columns), (r, c) in pairs.items()}
-    singles[_cells(old)] = _cells(new)
-    # the first two are batch and channels
-    for i in range(2, len(numbers)):
-        if i + 1 < len(numbers) and (here := (numbers[i], numbers[i + 1])) in pairs:
-            numbers[i : i + 2] = pairs[here]
-            break
-        if numbers[i] in singles:
-            numbers[i] = singles[numbers[i]]
+    # the surest sign first: a small grid's number of cells may be a number of channels, too
+    if _cells(old) in numbers:
+        numbers[numbers.index(_cells(old))] = _cells(new)
+    elif tuple(numbers[-2:]) in pairs:
+        numbers[-2:] = pairs[numbers[-2], numbers[-1]]
+    elif numbers[-1] in singles:
+        numbers[-1] = singles[numbers[-1]]
     return None if numbers == shape.tolist() else np.array(numbers, shape.dtype)
 
 
