@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CountingModel", "PictureCount"]
 
+# Frames of a clip that save more time than an input of their own shape takes to prepare, a second or two. So a
+# server that is sent short clips of all sizes does not prepare one after the other.
+_WORTH_PREPARING = 200
+
 
 class CountingModel:
     """A detector with its thresholds, ready to count. Thread-safe.
@@ -156,8 +160,9 @@ class CountingModel:
         from camera_counting import counting
 
         settings = self._checked(scene, confidence, classes)
+        opened = _opened(source)
         return counting.count_video(
-            _opened(source), self.detector, self.names, scene, on_frame=on_frame, economy=economy, **settings
+            opened, self._looks(opened), self.names, scene, on_frame=on_frame, economy=economy, **settings
         )
 
     def stream(
@@ -180,8 +185,13 @@ class CountingModel:
         from camera_counting import counting
 
         with source:
-            for frame in counting.count_frames(source, self.detector, self.names, scene, **settings):
+            for frame in counting.count_frames(source, self._looks(source), self.names, scene, **settings):
                 yield from frame.events
+
+    def _looks(self, source: VideoSource) -> Detector | Callable[..., list[Detections]]:
+        """What detects in the frames of a source: an input of their shape is prepared only where they are many."""
+        few = source.frame_count is not None and source.frame_count < _WORTH_PREPARING
+        return self.detector.detect if few else self.detector
 
     def _checked(
         self, scene: Scene | None, confidence: float | None, classes: Iterable[str] | None
