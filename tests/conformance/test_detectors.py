@@ -180,3 +180,24 @@ def test_both_runtimes_agree(toy, head: str) -> None:
     np.testing.assert_allclose(one.boxes[ranks[0]], other.boxes[ranks[1]], atol=0.1)
     np.testing.assert_allclose(one.scores[ranks[0]], other.scores[ranks[1]], atol=1e-3)
     np.testing.assert_array_equal(one.class_ids[ranks[0]], other.class_ids[ranks[1]])
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("head", "runtime"), VARIANTS)
+def test_an_input_that_fits_the_frames_sees_the_same(toy, head: str, runtime: str, dynamic: bool) -> None:
+    detector = open_detector(toy(head=head, dynamic=dynamic), runtime=runtime)
+    objects = [("person", 64, 64, 112, 160), ("car", 304, 104, 416, 184), ("car", 560, 8, 640, 64)]
+    frame = picture(640, 240, objects)  # 320 x 120 of the input: 128 rows of 320 do
+    fitted = detector.for_frames(640, 240)
+    assert detector.for_frames(320, 320) is detector
+    (whole,), (seen,) = detector.detect([frame]), fitted.detect([frame])
+    assert seen.counts() == whole.counts() == {"person": 1, "car": 2}
+    assert fitted.begin(frame).result().boxes.tolist() == seen.boxes.tolist()
+    for name, *box in objects:
+        best = max(overlap(found, np.array(box)) for found in seen.boxes[seen.class_ids == seen.names.index(name)])
+        assert best > 0.7, (name, box, seen.boxes)
+    # frames of other sizes are seen, too, in their order
+    other = picture(320, 320, [("person", 48, 48, 112, 144)])
+    assert [sum(one.counts().values()) for one in fitted.detect([frame, other, frame])] == [3, 1, 3]
+    with pytest.raises(ValueError, match="expected x1 < x2"):
+        detector.for_frames(640, 240, (100, 0, 100, 240))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camera_counting.detectors.specification import InputSpec
+from camera_counting.errors import DetectorError
 
 __all__ = ["HEADS", "Candidates", "EndToEndHead", "Head", "YoloV8Head", "YoloxHead", "grid_cells"]
 
@@ -125,6 +126,11 @@ class YoloxHead(Head):
         return None
 
     def decode(self, output: Floats, confidence: float, size: tuple[int, int]) -> Candidates:
+        if len(output) != len(grid_cells(*size)):
+            raise DetectorError(
+                f"expected {len(grid_cells(*size))} rows, one for each cell of an input of {size[0]}x{size[1]}, "
+                f"got {len(output)}; export the detector anew"
+            )
         # a score never exceeds its objectness, so most anchors need no further look
         kept = np.flatnonzero(output[:, 4] >= np.float32(confidence))
         chosen = output[kept]
