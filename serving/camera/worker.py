@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from camera_counting import CountingModel
 from camera_counting.blur import FAINT
-from camera_counting.counting.intervals import INTERVALS, Interval
+from camera_counting.counting.intervals import INTERVALS, interval_of
 from camera_counting.detectors import available_cores
 from camera_counting.scene import Line, Zone
 from serving.camera.camera_run import CameraRun, Surroundings
@@ -220,10 +220,10 @@ class Worker:
         with self._lock:
             settings = self._runs[camera].settings
         now = datetime.now(settings.zone)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight, _ = interval_of(now, "day", settings.zone)
         if interval not in INTERVALS:
             raise ValueError(f"interval: expected one of {', '.join(INTERVALS)}, got {interval!r:.40}")
-        return self._store.intervals(camera, cast("Interval", interval), str(settings.zone), midnight, now)
+        return self._store.intervals(camera, interval, str(settings.zone), midnight, now)
 
     def delays(self) -> dict[str, list[float]]:
         """Milliseconds from receipt to count of each camera's latest frames."""

@@ -13,13 +13,12 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from camera_counting.counting.intervals import INTERVALS
 from camera_counting.errors import CountingError
 from serving.camera.web.worker import WorkerLike
 from serving.errors import ServingError
 
 __all__ = ["add_api", "status_dict"]
-
-INTERVALS = ("1min", "15min", "hour", "day")
 
 
 def add_api(app: FastAPI, worker: WorkerLike) -> None:
