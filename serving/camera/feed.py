@@ -200,8 +200,8 @@ class PacedFeed(Feed):
 
     def close(self) -> None:
         self._stop.set()
-        self._source.close()
-        self._thread.join(2.0)
+        # its thread closes the source when it ends; two that close a file at once bring the process down
+        self._thread.join(5.0)
 
     def _play(self) -> None:
         try:
