@@ -212,9 +212,9 @@ def test_frames_of_another_size_and_a_clock_that_jumps_back_are_detected():
 @pytest.mark.parametrize(
     ("scene", "part"),
     [
-        (GATE, (0, 49, 320, 191)),  # the margin: 0.22 * 320 = 70.4
+        (GATE, (0, 17, 320, 223)),  # the margin: 0.32 * 320 = 102.4
         (YARD, None),
-        (Scene.from_dict({"lines": [{"name": "a", "from": [0.1, 0.2], "to": [0.1, 0.3]}]}), (0, 0, 103, 143)),
+        (Scene.from_dict({"lines": [{"name": "a", "from": [0.1, 0.2], "to": [0.1, 0.3]}]}), (0, 0, 135, 175)),
     ],
 )
 def test_what_lines_and_zones_can_see(scene, part):
