@@ -130,6 +130,7 @@ class Worker:
             if settings.name in self._runs:
                 raise ConfigError(f"camera: expected a name of its own, {settings.name!r} is counted already")
             run = self._runs[settings.name] = CameraRun(settings, self._around)
+        self.metrics.restore(settings.name, self._store.totals(settings.name))
         run.start()
         _log.info("%s: counted from now on", settings.name)
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import requests
 from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 
 from serving.camera.__main__ import main
 from serving.camera.config import ConfigError, read_config
@@ -115,6 +116,22 @@ def test_a_broken_camera_and_a_camera_that_is_away_disturb_no_other(start: Start
         assert 'camera="street"' in told
 
 
+def crossings_told(worker: Worker) -> float:
+    """The crossings that Prometheus is told of."""
+    families = text_string_to_metric_families(worker.metrics.text().decode())
+    return sum(s.value for f in families for s in f.samples if s.name == "camera_counting_line_crossings_total")
+
+
+def test_the_counters_of_prometheus_go_on_after_a_restart(start: Start, shared: Path) -> None:
+    before = start(clip(shared))
+    wait_for(lambda: status(before, "street").state == "ended")
+    assert crossings_told(before) == 2 * ROUNDS
+    before.stop()
+    after = start(clip(shared))
+    wait_for(lambda: status(after, "street").state == "ended")
+    assert crossings_told(after) == 2 * ROUNDS
+
+
 def test_cameras_come_and_go_and_keep_their_counts(start: Start, shared: Path, tmp_path: Path) -> None:
     worker = start(sinks=[{"kind": "json-lines", "file": "events.jsonl"}])
     assert worker.status().cameras == ()
@@ -133,6 +150,7 @@ def test_cameras_come_and_go_and_keep_their_counts(start: Start, shared: Path, t
     wait_for(lambda: status(worker, "street").state == "ended")
     assert counted(worker) == {"in": ROUNDS, "out": ROUNDS}
     assert status(worker, "street").frames == 0
+    assert crossings_told(worker) == 2 * ROUNDS
     # the file is read again: one camera more, one less, one with other settings
     worker.reload(
         read_config(

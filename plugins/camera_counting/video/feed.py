@@ -186,7 +186,7 @@ def rgb(picture: Any) -> npt.NDArray[np.uint8]:
     """A picture as it is given to others: RGB, upright, of shape (H, W, 3)."""
     if isinstance(picture, np.ndarray):
         return picture
-    image = picture.to_ndarray(format="rgb24")
+    image = picture.to_ndarray(format="rgb24", threads=1)
     turns = round(picture.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 

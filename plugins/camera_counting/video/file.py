@@ -74,6 +74,7 @@ class VideoFile(VideoSource):
         ahead = max(2, min(32, _AHEAD_BYTES // max(first_frame.nbytes, 1)))
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=int(ahead))
         self._stop = threading.Event()
+        self._closing = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def _open(self) -> Any:
@@ -128,14 +129,16 @@ class VideoFile(VideoSource):
     def close(self) -> None:
         """Stop decoding and close the file."""
         self._stop.set()
-        if self._thread is not None:
-            while self._thread.is_alive():
+        # two threads that close one container at once bring the whole process down
+        with self._closing:
+            if self._thread is not None:
+                while self._thread.is_alive():
+                    self._drain()
+                    self._thread.join(0.05)
+                # whoever waits for a frame must not wait for ever
                 self._drain()
-                self._thread.join(0.05)
-            # whoever waits for a frame must not wait for ever
-            self._drain()
-            self._queue.put(_DONE)
-        self._container.close()
+                self._queue.put(_DONE)
+            self._container.close()
 
     def _drain(self) -> None:
         try:

@@ -194,6 +194,17 @@ class StateStore:
         with self._read() as read:
             return tallies.interval_rows(read, camera, interval, zone, since.timestamp(), until.timestamp())
 
+    def totals(self, camera: str) -> list[dict[str, Any]]:
+        """What a camera has counted in all, of the last 400 days.
+
+        Returns
+        -------
+        list of dict
+            kind, name, direction, class and count.
+        """
+        with self._read() as read:
+            return tallies.totals(read, camera)
+
     def waiting(self, sink: str, limit: int) -> list[tuple[int, CountRecord]]:
         """The oldest records that a sink has not taken, with their numbers, at most `limit`."""
         now = self._writer.now

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from camera_counting.counting.intervals import Interval, interval_of
 from serving.camera.records import CountRecord
 
-__all__ = ["TABLES", "add", "day_counts", "interval_rows"]
+__all__ = ["TABLES", "add", "day_counts", "interval_rows", "totals"]
 
 TABLES = (
     """CREATE TABLE tallies (
@@ -69,6 +69,16 @@ def day_counts(read: sqlite3.Connection, camera: str, first: float, last: float)
         elif kind == "flow":
             flows[name] = flows.get(name, 0) + n
     return {"lines": lines, "zones": zones, "flows": flows}
+
+
+def totals(read: sqlite3.Connection, camera: str) -> list[dict[str, Any]]:
+    """All that is kept of a camera, added up; see `StateStore.totals`."""
+    rows = read.execute(
+        "SELECT kind, name, direction, class_name, sum(n) FROM tallies WHERE camera = ? AND span = ? "
+        "GROUP BY kind, name, direction, class_name",
+        (camera, _QUARTER),
+    )
+    return [dict(zip(("kind", "name", "direction", "class", "count"), row, strict=True)) for row in rows]
 
 
 def interval_rows(
