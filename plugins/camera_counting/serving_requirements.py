@@ -39,6 +39,7 @@ _NAMES = (
     "pyyaml",
     "rich",
     "scipy",
+    "tzdata",
 )
 
 

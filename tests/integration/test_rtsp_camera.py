@@ -396,7 +396,8 @@ def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
 
     memory, descriptors, threads = lose(6)
     grown, more_descriptors, more_threads = lose(24)
-    assert source.stats.reconnects >= 30
+    # a drop that meets a session which the server has not noted yet loses nobody
+    assert source.stats.reconnects >= 20
     # one leaked decoder holds about 1 MB
     assert grown - memory < 12 << 20
     assert more_descriptors <= descriptors + 1
