@@ -378,6 +378,13 @@ def test_a_camera_that_sends_its_callers_elsewhere_is_not_followed(watch):
     assert not reached.is_set()
 
 
+def wait_until(done):
+    end = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
     server = own("--size", "160x120")
     source = watch(server.url(), backoff=(0.02, 0.05))
@@ -386,17 +393,16 @@ def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
     def lose(times: int) -> tuple[int, int, int]:
         for _ in range(times):
             before = source.stats.reconnects
-            frame_of(source)
+            # frames of this connection: GStreamer's server hangs where a session is dropped that is being made
+            settled = source.stats.received + 3
+            wait_until(lambda settled=settled: source.stats.received >= settled)
             server.tell("drop")
-            end = time.monotonic() + PATIENCE
-            while source.stats.reconnects == before and time.monotonic() < end:
-                time.sleep(0.01)
+            wait_until(lambda before=before: source.stats.reconnects > before)
         frame_of(source)
         return process.memory_info().rss, process.num_fds(), threading.active_count()
 
-    memory, descriptors, threads = lose(6)
-    grown, more_descriptors, more_threads = lose(24)
-    # a drop that meets a session which the server has not noted yet loses nobody
+    memory, descriptors, threads = lose(4)
+    grown, more_descriptors, more_threads = lose(16)
     assert source.stats.reconnects >= 20
     # one leaked decoder holds about 1 MB
     assert grown - memory < 12 << 20
