@@ -2,7 +2,8 @@
 
 A small copy averages the sensor's noise and the compression's away. It is compared with that of the frame that was
 detected last, not with the one before, so that what moves slowly adds up. What changes everywhere alike (a cloud,
-the camera's exposure) is no motion; what flickers everywhere (noise in the dark) raises the threshold.
+the camera's exposure) is no motion; what flickers everywhere (noise in the dark) raises the threshold; where it
+is raised so far that an object could hide, it counts as motion.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ _Small = npt.NDArray[np.int16]
 
 # A small copy has about so many columns: an object of 20 pixels in a frame of 640 is five of them wide.
 _COLUMNS = 160
-# Grey levels by which the mean of 3 x 3 small pixels must differ, and how many times the noise.
-_LEAST, _NOISES = 3.0, 6.0
+# Grey levels by which the mean of 3 x 3 small pixels must differ, and how many times the typical change of one: a
+# mean of nine varies by a third of what one does, and the largest of thousands by four of its deviations.
+_LEAST, _NOISES = 3.0, 2.0
+# A limit above which nothing can be told.
+_MOST = 16.0
 
 
 class MotionGate:
@@ -73,11 +77,12 @@ class MotionGate:
         change -= np.median(change[::4, ::4].reshape(-1, 3), axis=0).astype(np.int16)
         red, green, blue = cv2.split(np.abs(change, out=change))
         strength = cv2.max(cv2.max(red, green), blue)
-        # of a normal distribution, half lies within 0.67 of its deviation
-        noise = float(np.median(strength[::4, ::4])) / 0.67
-        mean = cv2.blur(strength, (3, 3))
-        # nine pixels' mean varies by a third of what one of them does, around the mean of the noise itself
-        return bool(mean.max() > _LEAST + noise + _NOISES * noise / 3)
+        typical = float(np.median(strength[::4, ::4]))
+        limit = _LEAST + _NOISES * typical
+        # so much change everywhere is no noise (a crowd, a bus close by, a camera that shakes), or hides an object
+        if limit > _MOST:
+            return True
+        return bool(cv2.blur(strength, (3, 3)).max() > limit)
 
     def _copy(self, image: npt.NDArray[np.uint8]) -> _Small:
         part = image[self._rows, self._columns]

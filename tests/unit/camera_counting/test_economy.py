@@ -58,7 +58,27 @@ def bright(pictures, confidence=None):
     return found
 
 
-@pytest.mark.parametrize("deviation", [0, 3, 12, 30])
+def textured(seed: int) -> np.ndarray:
+    blocks = np.random.default_rng(seed).integers(60, 180, (HEIGHT // 8, WIDTH // 8, 3))
+    return blocks.repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.8, 1.0])
+def test_a_crowd_that_fills_the_picture_and_a_cut_to_another_scene_are_motion(share):
+    gate = MotionGate((WIDTH, HEIGHT))
+    before, after = textured(1), textured(1)
+    gate.remember(before)
+    after[:, : round(share * WIDTH)] = textured(2)[:, : round(share * WIDTH)]
+    assert gate.has_moved(after)
+
+
+def test_where_noise_would_hide_an_object_every_frame_is_looked_at():
+    gate = MotionGate((WIDTH, HEIGHT))
+    gate.remember(noisy(0, 30))
+    assert gate.has_moved(noisy(1, 30))
+
+
+@pytest.mark.parametrize("deviation", [0, 3, 6])
 def test_noise_is_no_motion_and_an_object_in_it_is(deviation):
     gate = MotionGate((WIDTH, HEIGHT))
     gate.remember(noisy(0, deviation))
