@@ -11,7 +11,7 @@ a moment beyond its ends, meets the segment, the object crossed it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import Any, Literal
 
@@ -145,7 +145,8 @@ class LineWalk:
         seen, distance = self._last
         raw = 1 if distance > 0 else -1
         if self._pending is not None and self._net == raw and raw != self._side:
-            return self._pending if self._went_over(seen, distance, raw) else None
+            # unsettled: a piece of the same path that goes on under another identity may tell it, too
+            return replace(self._pending, guessed=True) if self._went_over(seen, distance, raw) else None
         speed = self._speed(last=True)
         if self._side != raw or speed * raw >= 0:
             return None

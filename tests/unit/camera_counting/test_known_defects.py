@@ -69,3 +69,18 @@ def test_the_second_one_on_the_same_way_counts_too():
         camera.step(Detections.of(boxes, np.full(len(feet), 0.9), np.zeros(len(feet)), NAMES), i / 25, i)
     camera.finish()
     assert camera.result().lines["gate"].into == 2
+
+
+def test_one_whose_lower_part_is_hidden_while_crossing_counts_once():
+    """The box shrinks beyond the line before the far side is certain: another track goes on with the way."""
+    line = {"name": "gate", "from": [0, 200], "to": [400, 200]}
+    camera = CameraCount(NAMES, Scene.from_dict({"units": "pixels", "lines": [line]}), (400, 400))
+    crossed = 0
+    for i in range(120):
+        bottom = 140 + 6 * i
+        height = 90 if bottom <= 208 else 30
+        box = [[185, bottom - height, 215, bottom]] if bottom < 380 else []
+        seen = Detections.of(box, [0.9] * len(box), [0] * len(box), NAMES)
+        crossed += sum(event.kind == "crossing" for event in camera.step(seen, i / 10, i)[1])
+    crossed += sum(event.kind == "crossing" for event in camera.finish())
+    assert crossed == 1
