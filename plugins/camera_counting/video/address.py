@@ -16,7 +16,7 @@ SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _DEVICE = re.compile(r"/dev/video\d{1,4}")
 # Makers put passwords into paths and queries, too: /user=admin&password=secret&channel=1.sdp, ?pwd=secret
-_SECRET = re.compile(r"(?i)((?:pass\w*|pwd|psw|token|secret|\w*key|auth|sig\w*|credentials?)=)[^&;/?#\s]*")
+_SECRET = re.compile(r"(?i)((?:\w*pass?\w*|pwd|psw|token|secret|\w*key|auth|sig\w*|credentials?)=)[^&;/?#\s]*")
 # Greedy: a password may hold an @ that nobody encoded, so the last one before a space ends it.
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]+://)[^\s'\"<>]*@")
 
@@ -65,13 +65,15 @@ class CameraAddress:
         text = text.strip()
         if _DEVICE.fullmatch(text):
             return cls("", "", 0, text)
+        # all of it is one address: whatever stands before the last @ may be the password
+        shown = redacted(re.sub(r"(?s)://.*@", "://***@", text))[:200]
         found = _SCHEME.match(text)
         scheme = found.group(1).lower() if found else ""
         if found is None or scheme not in SCHEMES:
             known = ", ".join(f"{name}://" for name in SCHEMES)
-            raise SourceError(f"{redacted(text)[:200]}: expected a camera's address ({known}) or /dev/videoN")
+            raise SourceError(f"{shown}: expected a camera's address ({known}) or /dev/videoN")
         if re.search(r"[\x00-\x20\x7f]", text):
-            raise SourceError(f"{redacted(text)[:200]}: a camera's address holds no spaces; write %20 for one")
+            raise SourceError(f"{shown}: a camera's address holds no spaces; write %20 for one")
         user, password, rest = _take_apart(text[found.end() :])
         try:
             parts = urlsplit(f"{scheme}://{rest}")
@@ -79,10 +81,10 @@ class CameraAddress:
             host.encode("idna")
         except (ValueError, UnicodeError):
             raise SourceError(
-                f"{redacted(text)[:200]}: expected host[:port] after {scheme}://, with a port from 1 to 65535"
+                f"{shown}: expected host[:port] after {scheme}://, with a port from 1 to 65535"
             ) from None
         if not host:
-            raise SourceError(f"{redacted(text)[:200]}: expected the camera's name or IP after {scheme}://")
+            raise SourceError(f"{shown}: expected the camera's name or IP after {scheme}://")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         return cls(scheme, host, port, path, user, password)
 

@@ -45,7 +45,9 @@ def test_addresses_are_taken_apart(text, scheme, host, port, path, user, passwor
         "file:///etc/passwd", "ftp://u:secret@cam/1", "concat:a|b", "tcp://cam:1", "udp://239.0.0.1:1", "data:,x",
         "", "rtsp://", "rtsp://u:secret@", "rtsp://u:secret@cam:99999/", "rtsp://u:secret@cam:port/",
         "rtsp://u:secret@[::/a",
-        "rtsp://u:secret@cam/a b", "rtsp://u:secret@cam/\r\nX-Header: 1", "/dev/sda", "/dev/video0/../sda",
+        "rtsp://u:secret@cam/a b", "rtsp://u:sec ret@cam/a", "rtsp://u:'secret@cam/a b",
+        "rtsp://cam/a b?loginpas=secret",
+        "rtsp://u:secret@cam/\r\nX-Header: 1", "/dev/sda", "/dev/video0/../sda",
         "clip.mp4",
     ],
 )  # fmt: skip
@@ -53,6 +55,7 @@ def test_nothing_else_is_opened(text):
     with pytest.raises(SourceError, match=r"expected|holds no spaces") as error:
         CameraAddress.parse(text)
     assert "secret" not in str(error.value)
+    assert "ret@" not in str(error.value)
 
 
 def test_what_is_a_camera():
