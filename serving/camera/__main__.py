@@ -101,9 +101,14 @@ def _run(config: WorkerConfig, path: Path, ended: threading.Event, again: thread
             if again.is_set():
                 again.clear()
                 try:
-                    worker.reload(read_config(path))
+                    config = read_config(path)
                 except ServingError as error:
                     _log.error("the configuration is not taken, the one before stays: %s", error)
+                    continue
+                try:
+                    worker.reload(config)
+                except ServingError as error:
+                    _log.error("the configuration is not taken as a whole: %s; send SIGHUP again", error)
         _log.info("asked to end: writing the state and what waits")
     finally:
         began = time.monotonic()

@@ -137,6 +137,7 @@ class CameraRun:
 
     def watch(self) -> tuple[CameraState, str]:
         """Its state, and what is wrong; a change of state is noted with its time, and told in the log."""
+        self.figures.note(self._stats().received)
         state, error = self._now()
         with self._watching:
             before, _ = self._told

@@ -7,6 +7,7 @@ sentences that name file and key.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -269,8 +270,12 @@ def read_camera(settings: Mapping[str, Any], folder: Path) -> CameraSettings:
     Raises
     ------
     ConfigError
-        Where they make no sense.
+        Where they make no sense, or ask for the environment: who may add a camera may not read that.
     """
+    if "${" in json.dumps(settings, default=str):
+        raise ConfigError(
+            "camera: expected no ${NAME} here; only the configuration's file may use the environment"
+        )
     return _checked(CameraSettings, settings, "camera", folder)
 
 

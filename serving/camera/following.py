@@ -219,7 +219,7 @@ class ModelInUse:
             model = camera_counting.load_model(folder)
             model.name, model.version = self._name, version
             self._prove(loaded := self._next(model, version))
-        except _FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - artifact stores have errors of their own; the old one goes on
             self._refused = (version, time.monotonic() + self._retry)
             self._take_kept()
             stays = f"version {self.version} goes on counting" if self._current else "nothing is counted"

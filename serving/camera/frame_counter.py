@@ -124,18 +124,19 @@ class FrameCounter:
                     self._figures.passed += newer is not None
                     taken = newer or taken
                     self.health = self._health.update(taken.frame.image, taken.frame.seconds)
-                    if time.monotonic() - taken.received > self._staleness:
-                        self._figures.stale += 1
-                        self._commit_if_due(False)
-                        continue
-                    verdict = self._verdict(taken)
-                    if verdict == "detect" or last is None:
+                    stale = time.monotonic() - taken.received > self._staleness
+                    verdict = "skip" if stale else self._verdict(taken)
+                    if not stale and (verdict == "detect" or last is None):
                         found = last = self._detect(taken.frame.image, self.frames)
-                happened = self._take_in(taken, None if verdict == "skip" else found, verdict == "detect")
+                # the turn is given back: a disk that is slow must not keep the other cameras waiting
+                if stale:
+                    self._figures.stale += 1
+                    happened = False
+                else:
+                    happened = self._take_in(taken, None if verdict == "skip" else found, verdict == "detect")
                 self._commit_if_due(happened)
             else:
                 self._commit_if_due(False)
-            self._figures.note(feed.stats().received)
         self._committed = -math.inf  # the last try, whatever came of the ones before
         self.commit()
 
@@ -171,7 +172,6 @@ class FrameCounter:
                         self._drain(ahead, pool)
                         self.commit(patiently=True)
                         self._choice, last, stretch = None, None, 0
-                    self._figures.note(feed.stats().received)
                 return False
             finally:
                 for item in ahead:

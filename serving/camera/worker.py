@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,9 @@ class Worker:
         with self._lock:
             if settings.name in self._runs:
                 raise ConfigError(f"camera: expected a name of its own, {settings.name!r} is counted already")
+            # first what may fail: a camera that is noted is counted
+            self.metrics.restore(settings.name, self._store.totals(settings.name))
             run = self._runs[settings.name] = CameraRun(settings, self._around)
-        self.metrics.restore(settings.name, self._store.totals(settings.name))
         run.start()
         _log.info("%s: counted from now on", settings.name)
 
@@ -159,7 +161,9 @@ class Worker:
         run.ask_to_stop()
         run.wait(5.0)
         with self._lock:
-            self._runs.pop(name, None)
+            # somebody else may have removed it meanwhile, and added another one under its name
+            if self._runs.get(name) is run:
+                del self._runs[name]
         _log.info("%s: counted no more", name)
 
     def reload(self, config: WorkerConfig) -> None:
@@ -172,7 +176,8 @@ class Worker:
             running = {name: run.settings for name, run in self._runs.items()}
         for name, settings in running.items():
             if wanted.get(name) != settings:
-                self.remove_camera(name)
+                with suppress(KeyError):  # it was removed meanwhile
+                    self.remove_camera(name)
         for name, settings in wanted.items():
             if running.get(name) != settings:
                 self.begin(settings)

@@ -140,6 +140,8 @@ def test_cameras_come_and_go_and_keep_their_counts(start: Start, shared: Path, t
         worker.add_camera(clip(shared))
     with pytest.raises(ConfigError, match="camera: sauce: unknown key"):
         worker.add_camera({"name": "x", "sauce": "y"})
+    with pytest.raises(ConfigError, match=r"expected no \$\{NAME\} here"):
+        worker.add_camera({"name": "x", "source": "http://elsewhere/${HOME}"})
     wait_for(lambda: status(worker, "street").state == "ended")
     worker.remove_camera("street")
     assert worker.status().cameras == ()

@@ -38,6 +38,7 @@ _ABSENT_DAYS = 7
 # Records that every sink has taken are kept so that one that is committed again is known by its id.
 _KEPT_RECORDS = 20_000
 _PRUNED_AT_ONCE = 2_000
+_IN_NO_BATCH = "NOT EXISTS (SELECT 1 FROM sinks WHERE records.number BETWEEN sinks.first AND sinks.last)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,15 @@ def prune(write: sqlite3.Connection, of_sinks: Sequence[SinkBacklog], newest: in
 
     They are dropped faster than they are `added`.
     """
-    needed = min([newest, *(b.first - 1 if b.in_batch else b.taken for b in of_sinks)])
+    needed = min([newest, *(b.taken for b in of_sinks)])
     last = min(needed, newest - _KEPT_RECORDS)
-    oldest = write.execute("SELECT min(number) FROM records").fetchone()[0]
-    if oldest is not None and last - oldest >= _PRUNED_AT_ONCE // 4:
+    # a batch is kept as long as it takes, but not all that came after it and was given up meanwhile
+    first = f"SELECT number FROM records WHERE {_IN_NO_BATCH} ORDER BY number LIMIT 1"  # noqa: S608
+    row = write.execute(first).fetchone()
+    if row is not None and last - (oldest := row[0]) >= _PRUNED_AT_ONCE // 4:
         write.execute(
-            "DELETE FROM records WHERE number <= ?", (min(last, oldest + max(_PRUNED_AT_ONCE, 2 * added)),)
+            f"DELETE FROM records WHERE number <= ? AND {_IN_NO_BATCH}",  # noqa: S608
+            (min(last, oldest + max(_PRUNED_AT_ONCE, 2 * added)),),
         )
 
 
