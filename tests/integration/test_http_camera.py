@@ -18,12 +18,12 @@ from camera_counting.errors import (
     SourceTlsError,
     SourceUnreachableError,
 )
-from camera_counting.video import Frame, LiveSource, open_source
+from camera_counting.video import LiveSource, open_source
 from camera_counting.video.trust import CA_FILE
 from tests.http_camera import HttpCamera
+from tests.watched_camera import PATIENCE, frame_of, trouble_of
 
 LOGIN = "ad%40min:p%3Aw%2Fx@"
-PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -31,41 +31,6 @@ def camera() -> Iterator[HttpCamera]:
     server = HttpCamera()
     yield server
     server.close()
-
-
-@pytest.fixture
-def watch() -> Iterator[Callable[..., LiveSource]]:
-    """Opens sources, and sees that they leave no thread."""
-    opened: list[LiveSource] = []
-
-    def start(url: str, **settings) -> LiveSource:
-        opened.append(LiveSource(url, **{"timeout": 1.5, "backoff": (0.1, 0.4), **settings}))
-        return opened[-1]
-
-    yield start
-    for source in opened:
-        begun = time.monotonic()
-        source.close()
-        assert time.monotonic() - begun < 1.5
-    assert not [thread.name for thread in threading.enumerate() if thread.name == "camera-counting-live"]
-
-
-def frame_of(source: LiveSource, fits: Callable[[Frame], bool] = lambda _: True) -> Frame:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        frame = source.latest(0.5)
-        if frame is not None and fits(frame):
-            return frame
-    raise AssertionError(f"no frame: {source.state}, {source.error}, {source.stats}")
-
-
-def trouble_of(source: LiveSource):
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if (error := source.error) is not None:
-            return error
-        time.sleep(0.02)
-    raise AssertionError(f"no trouble: {source.state}, {source.stats}")
 
 
 @pytest.mark.parametrize("path", ["/video", "/nolength", "/dashes", "/still.jpg", "/moved", "/video?fps=5"])
@@ -143,7 +108,7 @@ def test_silence_is_a_timeout_and_it_comes_back(camera, watch):
     camera.silent = True
     error = trouble_of(source)
     assert isinstance(error, SourceTimeoutError)
-    assert "no frame came for 1.5 s" in str(error)
+    assert "no frame came for 2 s" in str(error)
     camera.silent = False
     frame_of(source, lambda _: source.state == "live")
 

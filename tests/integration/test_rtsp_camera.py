@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
-import numpy as np
 import psutil
 import pytest
-from click.testing import CliRunner
 
-import camera_counting
-from camera_counting.cli import main
-from camera_counting.detections import Detections
-from camera_counting.detectors import Detector
 from camera_counting.errors import (
     SourceAuthenticationError,
     SourceCodecError,
@@ -29,23 +20,12 @@ from camera_counting.errors import (
     SourceTlsError,
     SourceUnreachableError,
 )
-from camera_counting.model import CountingModel
-from camera_counting.video import Frame, LiveSource
 from camera_counting.video.trust import CA_FILE
 from tests.rtsp_camera import RtspCamera
+from tests.watched_camera import PATIENCE, TIMEOUT, frame_of, trouble_of, wait_until
 
 USER, PASSWORD = "ad@min", "p:w/x%"
 LOGIN = "ad%40min:p%3Aw%2Fx%25@"
-QUICK = {"timeout": 2.0, "backoff": (0.1, 0.4)}
-PATIENCE = 20.0
-
-
-@pytest.fixture(scope="module")
-def camera() -> Iterator[RtspCamera]:
-    """One that works, for tests that leave it as it is."""
-    server = RtspCamera()
-    yield server
-    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -54,61 +34,6 @@ def locked() -> Iterator[RtspCamera]:
     server = RtspCamera("--user", USER, "--password", PASSWORD, "--digest")
     yield server
     server.kill()
-
-
-@pytest.fixture
-def own() -> Iterator[Callable[..., RtspCamera]]:
-    """Starts cameras of this test alone."""
-    servers: list[RtspCamera] = []
-
-    def start(*options: str) -> RtspCamera:
-        servers.append(RtspCamera(*options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.kill()
-
-
-@pytest.fixture
-def watch() -> Iterator[Callable[..., LiveSource]]:
-    """Opens sources, and sees that they leave no thread and no socket."""
-    opened: list[LiveSource] = []
-    before = {thread.ident for thread in threading.enumerate()}
-
-    def start(url: str, **settings) -> LiveSource:
-        opened.append(LiveSource(url, **{**QUICK, **settings}))
-        return opened[-1]
-
-    yield start
-    for source in opened:
-        begun = time.monotonic()
-        source.close()
-        assert time.monotonic() - begun < 2
-        assert source.state == "closed"
-    names = [thread.name for thread in threading.enumerate() if thread.ident not in before]
-    assert [name for name in names if name.startswith("camera-counting") and "resolve" not in name] == []
-
-
-def frame_of(source: LiveSource, fits: Callable[[Frame], bool] = lambda _: True) -> Frame:
-    """The next frame that fits."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        frame = source.latest(0.5)
-        if frame is not None and fits(frame):
-            return frame
-    raise AssertionError(f"no frame: {source.state}, {source.error}, {source.stats}")
-
-
-def trouble_of(source: LiveSource):
-    """What is told where there is trouble."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        error = source.error
-        if error is not None:
-            return error
-        time.sleep(0.02)
-    raise AssertionError(f"no trouble: {source.state}, {source.stats}")
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp", "auto"])
@@ -274,7 +199,7 @@ def test_a_stream_that_stalls_is_a_timeout_and_comes_back(own, watch):
     begun = time.monotonic()
     server.tell("freeze")
     error = trouble_of(source)
-    assert time.monotonic() - begun < 2 * QUICK["timeout"] + 1.5
+    assert time.monotonic() - begun < 2 * TIMEOUT + 1.5
     assert isinstance(error, SourceTimeoutError)
     assert "no frame came for 2 s" in str(error)
     server.tell("flow")
@@ -294,95 +219,6 @@ def test_tls_is_refused_unless_its_certificate_is_trusted(own, watch, monkeypatc
     assert isinstance(plain, SourceTlsError | SourceTimeoutError)
     monkeypatch.setenv(CA_FILE, "/nowhere.pem")
     assert "expected a file of PEM certificates" in str(trouble_of(watch(server.url(scheme="rtsps"))))
-
-
-def test_nobody_there(watch):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    error = trouble_of(watch(f"rtsp://127.0.0.1:{port}/cam"))
-    assert isinstance(error, SourceUnreachableError)
-    assert "connection refused" in str(error)
-    error = trouble_of(watch("rtsp://no-such-camera.invalid/cam"))
-    assert isinstance(error, SourceUnreachableError | SourceTimeoutError)
-    assert "no-such-camera.invalid" in str(error)
-
-
-@pytest.mark.parametrize("moment", ["connecting", "asking", "saying"])
-def test_closing_is_quick_whatever_it_waits_for(watch, moment):
-    """A host that never answers, one that takes the connection and says nothing, and one that stops midway."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
-        port = server.getsockname()[1]
-        held = []
-        if moment == "connecting":
-            # a full queue swallows further connections, as a firewall does
-            for _ in range(4):
-                held.append(sock := socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex(("127.0.0.1", port))
-        source = watch(f"rtsp://127.0.0.1:{port}/cam", timeout=30.0)
-        if moment == "saying":
-            line, _ = server.accept()
-            held.append(line)
-            line.recv(4096)
-            line.sendall(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n")
-        time.sleep(0.5)
-        assert source.state == "connecting"
-        begun = time.monotonic()
-        source.close()
-        assert time.monotonic() - begun < 1.0
-        assert source.latest(5.0) is None
-        for sock in held:
-            sock.close()
-
-
-@pytest.mark.parametrize("moment", ["connecting", "asking"])
-def test_silence_is_a_timeout(watch, moment):
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
-        port = server.getsockname()[1]
-        held = []
-        if moment == "connecting":
-            for _ in range(4):
-                held.append(sock := socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex(("127.0.0.1", port))
-        error = trouble_of(watch(f"rtsp://127.0.0.1:{port}/cam", timeout=1.0))
-        assert isinstance(error, SourceTimeoutError)
-        assert "within 1 s" in str(error) if moment == "connecting" else "nothing was said for 1 s" in str(error)
-        for sock in held:
-            sock.close()
-
-
-def test_a_camera_that_sends_its_callers_elsewhere_is_not_followed(watch):
-    reached = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as elsewhere, socket.create_server(("127.0.0.1", 0)) as server:
-
-        def lure() -> None:
-            line, _ = server.accept()
-            line.recv(4096)
-            where = f"rtsp://u:secret@127.0.0.1:{elsewhere.getsockname()[1]}/x"
-            line.sendall(f"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: {where}\r\n\r\n".encode())
-            elsewhere.settimeout(2.0)
-            try:
-                elsewhere.accept()
-                reached.set()
-            except TimeoutError:
-                pass
-            line.close()
-
-        thread = threading.Thread(target=lure)
-        thread.start()
-        error = trouble_of(watch(f"rtsp://127.0.0.1:{server.getsockname()[1]}/cam", backoff=(30, 30)))
-        thread.join()
-    assert isinstance(error, SourceNotFoundError)
-    assert "sends its callers to rtsp://***@127.0.0.1" in str(error)
-    assert not reached.is_set()
-
-
-def wait_until(done):
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
@@ -408,80 +244,6 @@ def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
     assert grown - memory < 12 << 20
     assert more_descriptors <= descriptors + 1
     assert more_threads <= threads
-
-
-class Ball(Detector):
-    """Detects the white ball of GStreamer's test picture."""
-
-    names = ("person", "car")
-    confidence = 0.25
-
-    def detect(self, pictures, confidence=None):
-        found = []
-        for picture in pictures:
-            bright = (picture > 200).all(axis=2)
-            bright[:60] = False  # the time that is written there
-            rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
-            boxes = [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]] if len(rows) else []
-            found.append(Detections.of(boxes, [0.9] * len(boxes), [1] * len(boxes), self.names))
-        return found
-
-
-@pytest.fixture
-def count(monkeypatch, tmp_path):
-    """`camera-counting count`, in this process."""
-    monkeypatch.setattr(camera_counting, "load_model", lambda uri: CountingModel(Ball()))
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(main, ["count", *arguments, "--model", "m"])
-
-
-def test_counting_for_some_seconds_from_the_command_line(own, count, tmp_path):
-    server = own("--user", USER, "--password", PASSWORD)
-
-    def lose() -> None:
-        while not server.tell("clients")["clients"]:
-            time.sleep(0.1)
-        time.sleep(2.0)
-        server.tell("drop")
-
-    threading.Thread(target=lose, daemon=True).start()
-    done = count(server.url(user=LOGIN), "--seconds", "7", "--json", "o.json")
-    assert done.exit_code == 0, done.output
-    told = json.loads((tmp_path / "o.json").read_text())
-    assert told["source"] == f"rtsp://***@127.0.0.1:{server.port}/cam"
-    assert told["classes"]["car"] >= 1
-    assert told["frames"] > 20
-    assert "warning: rtsp://***@127.0.0.1" in done.output
-    assert "frames come again" in done.output
-    assert "w%2Fx" not in done.output + (tmp_path / "o.json").read_text()
-
-
-def test_ctrl_c_ends_the_counting_and_prints_the_counts(camera, count):
-    def interrupt() -> None:
-        time.sleep(3.0)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    handler = signal.getsignal(signal.SIGINT)
-    threading.Thread(target=interrupt, daemon=True).start()
-    done = count(camera.url())
-    assert done.exit_code == 0, done.output
-    assert re.search(r"objects seen: \d+ car", done.output)
-    assert signal.getsignal(signal.SIGINT) is handler
-
-
-@pytest.mark.parametrize(
-    ("path", "arguments", "reason"),
-    [
-        ("/nothing", [], "no stream under /nothing"),
-        ("/cam", ["--fps", "5"], "--fps is the rate of a folder of pictures; rtsp://***@"),
-    ],
-)
-def test_a_camera_that_cannot_be_opened_ends_the_command_with_a_sentence(camera, count, path, arguments, reason):
-    done = count(camera.url(path, user="admin:secret@"), *arguments)
-    assert done.exit_code == 2
-    assert reason in done.output
-    assert "secret" not in done.output
-    assert "Traceback" not in done.output
 
 
 def test_a_session_is_ended_in_good_order(watch, camera):
@@ -514,27 +276,3 @@ def test_a_session_is_ended_in_good_order(watch, camera):
         source.close()
         thread.join(5)
     assert b"TEARDOWN rtsp://" in heard
-
-
-def test_a_host_that_drips_is_a_timeout(watch):
-    """A byte now and then keeps every single read alive."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        over = threading.Event()
-
-        def drip() -> None:
-            line, _ = server.accept()
-            line.recv(4096)
-            try:
-                line.sendall(
-                    b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f\r\n\r\n--f\r\n"
-                )
-                while not over.wait(0.2):
-                    line.sendall(b"x")
-            except OSError:
-                pass
-            line.close()
-
-        threading.Thread(target=drip, daemon=True).start()
-        error = trouble_of(watch(f"http://127.0.0.1:{server.getsockname()[1]}/v", timeout=1.0, backoff=(30, 30)))
-        over.set()
-    assert isinstance(error, SourceTimeoutError)
