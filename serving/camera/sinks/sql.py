@@ -109,7 +109,9 @@ class SqlSink(Sink):
         elif connection.dialect.name == "sqlite":
             statement = sqlite.insert(self._table).on_conflict_do_nothing(index_elements=["id"])
         elif connection.dialect.name in ("mysql", "mariadb"):
-            statement = mysql.insert(self._table).prefix_with("IGNORE")
+            # IGNORE would hide more than doubles: what does not fit would be cut or lost without a word
+            table = self._table
+            statement = mysql.insert(table).on_duplicate_key_update(id=table.c.id)
         else:  # one worker writes its records, so that nobody inserts one between the look and the insert
             ids = [row["id"] for row in rows]
             there = set(connection.scalars(sa.select(self._table.c.id).where(self._table.c.id.in_(ids))))
@@ -125,6 +127,10 @@ class SqlSink(Sink):
         return text.replace(str(password), "***") if password else text
 
 
+# MySQL rounds to whole seconds where nobody says otherwise, and midnight to the next day
+_TIME = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+
 def _table(name: str) -> sa.Table:
     return sa.Table(
         name,
@@ -134,7 +140,7 @@ def _table(name: str) -> sa.Table:
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("direction", sa.String(8), nullable=False),
-        sa.Column("time", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+        sa.Column("time", _TIME, nullable=False, index=True),  # UTC
         sa.Column("class_name", sa.Text, nullable=False),
         sa.Column("track", sa.BigInteger, nullable=False),
         sa.Column("confidence", sa.Double, nullable=False),
