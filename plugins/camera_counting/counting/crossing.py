@@ -30,6 +30,9 @@ _BEYOND_SECONDS_AT_BORDER = 0.5
 # pieces of one object's.
 _SAME_SECONDS = 1.5
 _SAME_PLACE = 0.8
+# Two paths that were seen at the same time for so long, so far apart (relative to the size), are two objects'.
+_TOGETHER_SECONDS = 0.15
+_APART = 0.5
 # The ends of a path over which its speed is taken.
 _SPEED_SECONDS = 0.5
 
@@ -189,6 +192,16 @@ class LineWalk:
         walk._since_flip = int(snapshot["since_flip"])
         walk._pending = None if pending is None else Crossing(*pending)
         return walk
+
+    def is_beside(self, other: LineWalk) -> bool:
+        """Whether both were seen at the same time, apart from each other: they are not pieces of one path then."""
+        if not self._recent or not other._recent:
+            return False
+        mine, others = self._recent[-1][0], other._recent[-1][0]
+        began = max(self._born[0].seconds, other._born[0].seconds)
+        return min(mine.seconds, others.seconds) - began >= _TOGETHER_SECONDS and hypot(
+            mine.x - others.x, mine.y - others.y
+        ) >= _APART * max(mine.size, others.size)
 
     def _meet(self, seen: Observation, distance: float) -> None:
         """Note whether the step from the last point led through the segment."""

@@ -66,13 +66,21 @@ class LineGauge:
         while self._told and abs(self._told[0][1].seconds - crossing.seconds) > 10:
             self._told.popleft()
         if crossing.guessed and any(
-            other != track and confusable(name, class_name) and crossing.is_near(past)
+            other != track
+            and confusable(name, class_name)
+            and crossing.is_near(past)
+            and not self._are_two(track, other)
             for other, past, name in self._told
         ):
             return False
         self._told.append((track, crossing, class_name))
         self.sums[class_name, crossing.word] += 1
         return True
+
+    def _are_two(self, track: int, other: int) -> bool:
+        """Whether two tracks are seen beside each other; of one that has ended nobody knows."""
+        walk, beside = self._walks.get(track), self._walks.get(other)
+        return walk is not None and beside is not None and walk.is_beside(beside)
 
     def count(self) -> LineCount:
         """The sums."""

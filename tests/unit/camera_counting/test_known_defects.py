@@ -84,3 +84,25 @@ def test_one_whose_lower_part_is_hidden_while_crossing_counts_once():
         crossed += sum(event.kind == "crossing" for event in camera.step(seen, i / 10, i)[1])
     crossed += sum(event.kind == "crossing" for event in camera.finish())
     assert crossed == 1
+
+
+def through_a_door(xs, pause, number=6):
+    """Crossings of people who come at 60 pixels a second, first seen when they are 6 pixels beyond the line."""
+    line = {"name": "gate", "from": [0, 200], "to": [400, 200]}
+    camera = CameraCount(NAMES, Scene.from_dict({"units": "pixels", "lines": [line]}), (400, 400))
+    crossed = 0
+    for i in range(10 * round(pause * number + 6)):
+        feet = [(x, 140 + 6 * i - 60 * pause * k) for k in range(number) for x in xs]
+        boxes = [[x - 15, y - 70, x + 15, y] for x, y in feet if 206 <= y < 385]
+        seen = Detections.of(boxes, [0.9] * len(boxes), [0] * len(boxes), NAMES)
+        crossed += sum(event.kind == "crossing" for event in camera.step(seen, i / 10, i)[1])
+    return crossed + sum(event.kind == "crossing" for event in camera.finish())
+
+
+@pytest.mark.parametrize(("xs", "pause"), [([200], 1.0), ([180, 213], 2.0), ([120, 200, 280], 1.5)])
+def test_everybody_who_comes_through_a_door_counts(xs, pause):
+    assert through_a_door(xs, pause) == 6 * len(xs)
+
+
+def test_a_second_box_on_somebody_who_crosses_is_nobody():
+    assert through_a_door([200, 212], 6.0, number=2) == 2
