@@ -11,8 +11,6 @@ from camera_counting.geometry import box_areas, common_areas
 
 __all__ = ["assign", "overlaps", "shadows", "without_duplicates"]
 
-_FORBIDDEN = 1e6
-
 
 def overlaps(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Intersection over union of boxes (N, 4) and (M, 4), as (N, M).
@@ -63,15 +61,18 @@ def shadows(detections: Detections, strength: npt.NDArray[np.float64], cover: fl
 
 
 def assign(
-    cost: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]
+    cost: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_], no_match: float
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows and columns that belong together: as many allowed pairs as can be, at the least total cost.
+    """Rows and columns that belong together: allowed pairs, at the least total cost.
+
+    A row and a column that stay alone cost `no_match`; a pair that costs as much is none.
 
     D. F. Crouse: On implementing 2D rectangular assignment algorithms (2016), as in SciPy.
     """
     if not allowed.any():
         nothing = np.zeros(0, np.intp)
         return nothing, nothing
-    rows, columns = linear_sum_assignment(np.where(allowed, cost, _FORBIDDEN))
+    allowed = allowed & (cost < no_match)
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, no_match))
     good = allowed[rows, columns]
     return rows[good], columns[good]

@@ -33,6 +33,8 @@ _BACKWARDS = 0.5
 _GATE = 13.3
 # Widths may differ by this factor: part of the box may be hidden still.
 _WIDER = 2.0
+# The likeliest is taken, however unlikely it is among what is allowed.
+_ANY = 1e6
 
 
 def rejoin(tracks: Population, lost: _Rows, found: _Rows, clock: float) -> tuple[_Rows, _Rows]:
@@ -59,5 +61,5 @@ def rejoin(tracks: Population, lost: _Rows, found: _Rows, clock: float) -> tuple
     allowed = (distance < _GATE) & ~(backwards & (way > _SWAY * size)) & (ratio < _WIDER) & (ratio > 1 / _WIDER)
     names = [[tracks.names[i] for i in tracks.votes[rows].argmax(1)] for rows in (lost, found)]
     allowed &= np.array([[confusable(a, b) for b in names[1]] for a in names[0]], bool)
-    rows, columns = assign(distance + 2 * np.log(spread / size), allowed)
+    rows, columns = assign(distance + 2 * np.log(spread / size), allowed, _ANY)
     return lost[rows], found[columns]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from camera_counting.detections import Detections
 from camera_counting.tracking.association import assign, overlaps, shadows, without_duplicates
 from camera_counting.tracking.base import Tracker, Tracks
+from camera_counting.tracking.completion import complete
 from camera_counting.tracking.motion import box_scale, corners_to_centre
 from camera_counting.tracking.population import Population
 from camera_counting.tracking.rejoining import rejoin
@@ -31,8 +32,15 @@ _GATE = 18.5
 _DOUBT = 0.9
 # What a detection's score is worth in the choice between several, in nats.
 _SCORE_WEIGHT = 1.5
+# What it costs, in nats, that a track is not seen in a frame and a detection is nobody's who is known. Were a bad
+# match taken before none, each of a file of people of whom one is hidden would be taken for the one in front.
+_NO_MATCH = 3.0
 # A detection lies within another one if this share of it does.
 _COVER = 0.7
+# What the middle and the extent of a side that is cut are trusted, relative to those of a whole one.
+_TRUST_IN_CUT = np.array([0.5, 0.5, 0.05, 0.05])
+# Of a track that was in sight for so long, its fate is known for this many times as long.
+_KNOWN = 4.0
 # The interval between two frames before one is known.
 _INTERVAL = 0.04
 # Frames that lie further apart than this can't be tracked, only counted one by one.
@@ -197,7 +205,7 @@ class MotionTracker(Tracker):
         most = np.where(self._clock - self._tracks.seen[tracks] > self._moment(), 1.7, 2.5)[:, None, None]
         allowed &= ((ratio > 1 / most) & (ratio < most)).all(2)
         allowed &= overlap >= least_overlap
-        rows, columns = assign(cost, allowed)
+        rows, columns = assign(cost, allowed, _NO_MATCH)
         track_of[candidates[columns]] = tracks[rows]
 
     def _correct(self, detections: Detections, measured: _Array, track_of: _Rows) -> None:
@@ -205,7 +213,11 @@ class MotionTracker(Tracker):
         rows = track_of[seen]
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
-        self._tracks.motion.update(rows, measured[seen], trust)
+        whole, hidden = complete(measured[seen], self._tracks.motion.mean[rows])
+        # where a side is cut the middle is half a guess; and one that stays so short is as short as that by now
+        guess = np.concatenate([whole[:, :2], measured[seen, 2:]], axis=1)
+        trust = trust * np.where(np.tile(hidden > 0, 2), _TRUST_IN_CUT, 1.0)
+        self._tracks.motion.update(rows, guess, trust)
         self._tracks.hits[rows] += 1
         # what is only ever seen within a stronger one gives no evidence of being an object of its own
         strength = np.where(self._tracks.sure[rows], 1e3, 0.0) + self._tracks.evidence[rows]
@@ -242,11 +254,12 @@ class MotionTracker(Tracker):
         patience[self._leaving()] = short
         # up to the frame before: it may be there again in this one, unless nobody looked for too long
         waited = self._clock - self._step - self._tracks.seen
-        looked = self._step <= max(self.settings.lost_seconds, short)
-        keep = (waited <= patience) & looked
+        keep = (waited <= patience) & (self._step <= max(self.settings.lost_seconds, short))
         # who is hidden by something may come out at its other side
         self._tracks.away = ~keep & (self._tracks.away | (self._tracks.sure & (patience > short)))
-        keep |= self._tracks.away & (waited <= self.settings.away_seconds) & looked
+        # this one counts the time in which nobody looked: of whom nothing was seen for so long, nothing is known
+        known = np.minimum(self.settings.away_seconds, _KNOWN * age)
+        keep |= self._tracks.away & (np.maximum(waited, self._step) <= known)
         if keep.all():
             return ()
         ended = tuple(self._tracks.ids[~keep].tolist())

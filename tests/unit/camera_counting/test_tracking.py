@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from camera_counting.detections import Detections
 from camera_counting.tracking import MotionTracker, TrackerSettings
 from camera_counting.tracking.association import assign, overlaps, shadows, without_duplicates
+from camera_counting.tracking.completion import complete
 
 NAMES = ("person", "bicycle", "car", "truck")
 
@@ -170,13 +171,75 @@ def test_what_leaves_the_picture_is_not_found_again_at_its_border():
     assert tracks[-1].ids.tolist() != tracks[0].ids.tolist()
 
 
-def test_lost_tracks_end_after_seconds_whatever_the_rate():
+@pytest.mark.parametrize(("there", "remembered"), [(3.0, 8.0), (1.0, 4.0)])
+def test_lost_tracks_end_after_seconds_whatever_the_rate(there, remembered):
+    # eight seconds, or four times as long as it was there at all
     for fps in (5, 25):
         times = np.arange(0, 12, 1 / fps)
-        tracks = follow([seen(person(300)) if t < 2 else seen() for t in times], times)
+        tracks = follow([seen(person(300)) if t < there else seen() for t in times], times)
         ended = [(t.seconds, t.ended) for t in tracks if t.ended]
         assert [e for _, e in ended] == [(1,)]
-        assert ended[0][0] == pytest.approx(10.0, abs=2.5 / fps)
+        assert ended[0][0] == pytest.approx(there + remembered, abs=6.5 / fps)
+
+
+@pytest.mark.parametrize("gap", [3.0, 6.0])
+def test_a_track_outlives_a_time_in_which_nobody_looked(gap):
+    times = np.concatenate([np.arange(0, 3, 0.1), np.arange(3 + gap, 6 + gap, 0.1)])
+    tracks = follow([seen(person(60 + 40 * t)) for t in times], times)
+    assert tracks[-1].ids.tolist() == [1]
+    assert {i for t in tracks for i in t.ended} == {2}  # who it was taken for, until it was certain
+
+
+def test_people_in_a_file_stay_who_they_are_though_some_are_hidden_now_and_then():
+    times = np.arange(0, 8, 0.1)
+    rng = np.random.default_rng(4)
+    hidden = rng.random((len(times), 6)) < 0.4
+    hidden[:10] = False
+    frames = [
+        seen(*(person(250 - 24 * k + 40 * t, score=0.5) for k in range(6) if not hidden[i, k]))
+        for i, t in enumerate(times)
+    ]
+    first, *_, last = follow(frames, times)
+    assert len(first) == 6
+    kept = dict(enumerate(first.ids.tolist()))
+    there = [kept[k] for k in range(6) if not hidden[-1, k]]
+    assert last.ids.tolist() == there
+
+
+_BOX = st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 200), st.floats(1, 200)).map(np.array)
+
+
+@given(_BOX, _BOX)
+def test_the_whole_of_a_box_covers_what_is_seen_and_is_no_larger_than_it_was(measured, expected):
+    whole, hidden = complete(measured, expected)
+    for axis in (0, 1):
+        extent, usual = measured[2 + axis], expected[2 + axis]
+        if not 0.1 * usual < extent < 0.85 * usual:
+            assert (whole[axis], whole[2 + axis], hidden[axis]) == (measured[axis], extent, 0)
+            continue
+        assert whole[2 + axis] == usual
+        assert hidden[axis] == pytest.approx(1 - extent / usual)
+        low, high = whole[axis] - usual / 2, whole[axis] + usual / 2
+        assert low <= measured[axis] - extent / 2 + 1e-6
+        assert high >= measured[axis] + extent / 2 - 1e-6
+        # no other place that covers it is nearer to the expected one
+        room, off = (usual - extent) / 2, abs(expected[axis] - measured[axis])
+        assert abs(whole[axis] - measured[axis]) == pytest.approx(min(off, room))
+
+
+def test_feet_that_are_hidden_for_a_moment_move_nobody():
+    # the lower third is behind a bonnet for a third of a second, a car's length before somebody else
+    times = np.arange(0, 4, 0.1)
+    frames = [
+        seen((100 + 60 * t, 175, 30, 55, 0.8, "person") if 2 <= t < 2.35 else person(100 + 60 * t)) for t in times
+    ]
+    tracker = MotionTracker(TrackerSettings(), (640, 480))
+    for detections, t in zip(frames, times, strict=True):
+        ids = tracker.update(detections, t).ids.tolist()
+        assert ids == [1]
+        if t >= 1:
+            low = tracker.snapshot()["tracks"]["motion"]["mean"][0]
+            assert low[1] + low[3] / 2 == pytest.approx(200, abs=6)
 
 
 def test_what_was_never_certain_is_not_waited_for():
@@ -272,10 +335,13 @@ def test_shadows_by_hand():
     assert shadows(detections, np.array([5.0, 1.0, 1.0, 2.0]), 0.7).tolist() == [False, True, False, False]
 
 
-def test_assign_gives_as_many_pairs_as_it_can():
+def test_assign_gives_the_cheapest_pairs_and_none_that_costs_more_than_none():
     cost = np.array([[1.0, 2.0], [1.5, 9.0]])
-    rows, columns = assign(cost, np.ones((2, 2), bool))
+    everything = np.ones((2, 2), bool)
+    rows, columns = assign(cost, everything, 10.0)
     assert dict(zip(rows.tolist(), columns.tolist(), strict=True)) == {0: 1, 1: 0}
-    rows, columns = assign(cost, np.array([[True, False], [True, False]]))
+    rows, columns = assign(cost, everything, 1.2)
     assert (rows.tolist(), columns.tolist()) == ([0], [0])
-    assert len(assign(cost, np.zeros((2, 2), bool))[0]) == 0
+    rows, columns = assign(cost, np.array([[True, False], [True, False]]), 10.0)
+    assert (rows.tolist(), columns.tolist()) == ([0], [0])
+    assert len(assign(cost, np.zeros((2, 2), bool), 10.0)[0]) == 0
