@@ -21,7 +21,7 @@ __all__ = ["FAINT", "CameraCount"]
 # A track is continued by detections down to this part of the confidence that begins one.
 FAINT = 0.4
 # Of snapshots; a new number wherever what they hold, or what it means, becomes another.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class CameraCount:

@@ -196,9 +196,9 @@ class Counter:
         """A track's class is decided over its life: what was counted for the old one moves to the new one."""
         self._objects[before] -= self._is_wanted(before, None)
         self._objects[now] += self._is_wanted(now, None)
-        for line, direction in record.crossings:
-            line.sums[before, direction] -= self._is_wanted(before, line.classes)
-            line.sums[now, direction] += self._is_wanted(now, line.classes)
+        for (line, direction), number in record.crossings.items():
+            line.sums[before, direction] -= number * self._is_wanted(before, line.classes)
+            line.sums[now, direction] += number * self._is_wanted(now, line.classes)
         for zone, passage in record.passages:
             zone.note(passage, self._is_wanted(now, zone.classes) - self._is_wanted(before, zone.classes))
         for flow, took in record.journeys:
@@ -213,7 +213,7 @@ class Counter:
             return []
         class_name = record.class_name
         events: list[Event] = []
-        still = []
+        still: list[Any] = []
         for gauge, happened in record.waiting:
             if not self._is_wanted(class_name, gauge.classes):
                 still.append((gauge, happened))
@@ -224,7 +224,8 @@ class Counter:
                 events += self._tell_passage(track, gauge, happened)
             else:
                 raise TypeError(f"{type(happened).__name__} at a {type(gauge).__name__}")
-        record.waiting = still  # type: ignore[assignment]
+        record.waiting.clear()
+        record.waiting.extend(still)
         return events
 
     def _tell_crossing(self, track: int, line: LineGauge, crossing: Crossing) -> list[Event]:
@@ -235,7 +236,7 @@ class Counter:
             return self._tell_journeys(event)
         if crossing.guessed:
             self._take_from_others(track, line, crossing, record.class_name)
-        record.crossings.append((line, crossing.word))
+        record.crossings[line, crossing.word] += 1
         return [event, *self._tell_journeys(event)]
 
     def _tell_journeys(self, crossing: Event) -> list[Event]:
@@ -296,11 +297,13 @@ class Counter:
                 or not confusable(record.class_name, class_name)
             ):
                 continue
-            record.waiting = [
-                (gauge, happened)  # type: ignore[misc]
+            still = [
+                (gauge, happened)
                 for gauge, happened in record.waiting
                 if not (gauge is line and isinstance(happened, Crossing) and guess.is_near(happened))
             ]
+            record.waiting.clear()
+            record.waiting.extend(still)  # type: ignore[arg-type]
 
     def _end(self, track: int, now: float) -> list[Event]:
         record = self._records.get(track)

@@ -23,6 +23,9 @@ __all__ = ["Crossing", "LineWalk"]
 # The margin of a confirmed side, relative to the object's size, and its least width in pixels.
 MARGIN = 0.2
 LEAST_MARGIN = 1.0
+# How far an object that crosses gets, from the farthest on one side to the farthest on the other, relative to its
+# size: who stands at a line sways by less, and so does a box that is drawn around nothing.
+SWING = 0.6
 # For how long a path is followed beyond its ends; longer where the frame's border cuts the object.
 _BEYOND_SECONDS = 0.25
 _BEYOND_SECONDS_AT_BORDER = 0.5
@@ -92,6 +95,7 @@ class LineWalk:
     __slots__ = (
         "_born",
         "_elapsed",
+        "_far",
         "_flips",
         "_last",
         "_net",
@@ -108,6 +112,7 @@ class LineWalk:
         self._elapsed = elapsed
         self._unasked = True
         self._side = 0
+        self._far = 0.0  # the farthest on that side, relative to the size
         self._born: tuple[Observation, float] = (_NOWHERE, 0.0)
         self._last: tuple[Observation, float] | None = None
         self._recent: list[tuple[Observation, float]] = []
@@ -127,9 +132,16 @@ class LineWalk:
             return None
         self._meet(seen, distance)
         self._last = (seen, distance)
+        raw, away = 1 if distance > 0 else -1, abs(distance) / seen.size
+        if raw == self._side:
+            self._far = max(self._far, away)
+        elif self._side and self._far + away < SWING:
+            return None
         if abs(distance) < _margin(seen):
             return None
-        return self._settle(seen, 1 if distance > 0 else -1)
+        if raw != self._side:
+            self._far = away
+        return self._settle(seen, raw)
 
     def _remember(self, seen: Observation, distance: float) -> None:
         recent = self._recent
@@ -164,6 +176,7 @@ class LineWalk:
             "elapsed": self._elapsed,
             "unasked": self._unasked,
             "side": self._side,
+            "far": self._far,
             "born": _to_row(self._born),
             "last": None if self._last is None else _to_row(self._last),
             "recent": [_to_row(point) for point in self._recent],
@@ -185,6 +198,7 @@ class LineWalk:
         walk = cls(segment, elapsed=float(snapshot["elapsed"]))
         last, pending = snapshot["last"], snapshot["pending"]
         walk._unasked, walk._side = bool(snapshot["unasked"]), int(snapshot["side"])
+        walk._far = float(snapshot["far"])
         walk._born = _from_row(snapshot["born"])
         walk._last = None if last is None else _from_row(last)
         walk._recent = [_from_row(row) for row in snapshot["recent"]]

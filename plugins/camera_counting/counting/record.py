@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +15,9 @@ from camera_counting.counting.zone_gauge import ZoneGauge
 from camera_counting.counting.zones import Passage
 
 __all__ = ["Gauge", "Happening", "TrackRecord"]
+
+# A track that sways at a line for days must not fill the memory: of what it did before, it stays as it was told.
+_MOST = 64
 
 Gauge = LineGauge | ZoneGauge
 Happening = tuple[LineGauge, Crossing] | tuple[ZoneGauge, Passage]
@@ -28,18 +33,20 @@ class TrackRecord:
         As decided over its life so far; by name, because models come and go.
     waiting : list
         What happened, but is not told: the track is no certain object yet, or not of a class that counts there.
-    crossings, passages, journeys : list
-        What was told, and is counted for the class: it moves if that is decided anew.
+    crossings : Counter
+        How often it was told to have crossed which line in which direction.
+    passages, journeys : deque
+        What else was told. All three are counted for the class: they move if that is decided anew.
     """
 
     class_name: str
     confirmed: bool = False
     scores: float = 0.0
     sightings: int = 0
-    waiting: list[Happening] = field(default_factory=list)
-    crossings: list[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=list)
-    passages: list[tuple[ZoneGauge, Passage]] = field(default_factory=list)
-    journeys: list[tuple[FlowGauge, float]] = field(default_factory=list)
+    waiting: deque[Happening] = field(default_factory=lambda: deque(maxlen=_MOST))
+    crossings: Tally[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=Tally)
+    passages: deque[tuple[ZoneGauge, Passage]] = field(default_factory=lambda: deque(maxlen=_MOST))
+    journeys: deque[tuple[FlowGauge, float]] = field(default_factory=lambda: deque(maxlen=_MOST))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, ready for JSON; lines, zones and flows by their names."""
@@ -49,7 +56,7 @@ class TrackRecord:
             "scores": self.scores,
             "sightings": self.sightings,
             "waiting": [[gauge.name, happened.to_row()] for gauge, happened in self.waiting],
-            "crossings": [[line.name, direction] for line, direction in self.crossings],
+            "crossings": [[line.name, direction, number] for (line, direction), number in self.crossings.items()],
             "passages": [[zone.name, passage.to_row()] for zone, passage in self.passages],
             "journeys": [[flow.name, took] for flow, took in self.journeys],
         }
@@ -74,11 +81,16 @@ class TrackRecord:
             confirmed=bool(snapshot["confirmed"]),
             scores=float(snapshot["scores"]),
             sightings=int(snapshot["sightings"]),
-            waiting=[
-                (lines[name], Crossing(*row)) if name in lines else (zones[name], Passage(*row))
-                for name, row in snapshot["waiting"]
-            ],
-            crossings=[(lines[name], direction) for name, direction in snapshot["crossings"]],
-            passages=[(zones[name], Passage(*row)) for name, row in snapshot["passages"]],
-            journeys=[(flows[name], float(took)) for name, took in snapshot["journeys"]],
+            waiting=deque(
+                (
+                    (lines[name], Crossing(*row)) if name in lines else (zones[name], Passage(*row))
+                    for name, row in snapshot["waiting"]
+                ),
+                maxlen=_MOST,
+            ),
+            crossings=Tally(
+                {(lines[name], direction): int(number) for name, direction, number in snapshot["crossings"]}
+            ),
+            passages=deque(((zones[name], Passage(*row)) for name, row in snapshot["passages"]), maxlen=_MOST),
+            journeys=deque(((flows[name], float(took)) for name, took in snapshot["journeys"]), maxlen=_MOST),
         )

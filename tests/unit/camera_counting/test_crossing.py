@@ -72,6 +72,15 @@ CASES = {
     ),
     "exactly on the line for a while": ([(200, y) for y in (90, 110, 130, 150, 150, 150, 170, 190, 210)], (1, 0)),
     "exactly on the line and back": ([(200, y) for y in (90, 110, 130, 150, 150, 130, 110, 90)], (0, 0)),
+    "sways at the line, a quarter of its size to either side": ([(200, 140), (200, 160)] * 40, (0, 0)),
+    "comes from afar and sways at the line": (
+        straight((200, 60), (200, 140), 8) + [(200, 160), (200, 140)] * 40,
+        (1, 0),
+    ),
+    "walks over the line and back, but half its size to either side": (
+        straight((200, 125), (200, 175), 9) + straight((200, 175), (200, 125), 9),
+        (1, 1),
+    ),
     "begins exactly on the line": ([(200, y) for y in (150, 160, 170, 180, 190, 200)], (0, 0)),
     "jump over the line in one frame": ([(200, 20), (200, 290)], (1, 0)),
     "slanted through the very end": (straight((0, 100), (100, 200), 21), (1, 0)),
