@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from camera_counting.detections import Detections
-from camera_counting.detectors.fitting import Region, agree, fitted_spec, grown_region, trial_picture
-from camera_counting.detectors.heads import Candidates, Head
+from camera_counting.detectors.fitting import Answer, Region, agree, fitted_spec, grown_region, trial_picture
+from camera_counting.detectors.heads import Head
 from camera_counting.detectors.letterbox import Placement, letterbox, scale_into
 from camera_counting.detectors.runtimes import Output, Runtime
 from camera_counting.detectors.specification import InputSpec
@@ -198,25 +198,30 @@ class GraphDetector(Detector):
         fitted = GraphDetector(runtime, self.head, spec, self.names, self.confidence, self.iou, self._path)
         picture = trial_picture(spec.width, spec.height)
         try:
-            square, near = self._candidates(picture), fitted._candidates(picture)
+            square, near = self._answer(picture), fitted._answer(picture)
         except (DetectorError, ValueError) as error:
             _logger.info("%s stays at its own input: %s", self._path.name, error)
             return None
         own, size = (self.spec.width, self.spec.height), (spec.width, spec.height)
-        if runtime.rewritten and not agree(square, near, own, size):
+        same = agree(square, near, own, size)
+        # a graph that was made for any size is believed where nothing can be compared
+        if not same and (runtime.rewritten or same is False):
             _logger.info("%s stays at its own input: at %sx%s it answers otherwise", self._path.name, *size)
             return None
         return fitted
 
-    def _candidates(self, picture: Picture) -> Candidates:
+    def _answer(self, picture: Picture) -> Answer:
         """What every cell says of a picture that lies at the top left of the input as it is."""
 
         def write(canvas: Picture) -> None:
             canvas[:] = self.spec.pad
             canvas[: picture.shape[0], : picture.shape[1]] = picture
 
-        def read(_: None, output: Output) -> Candidates:
-            return self.head.decode(output, 0.0, (self.spec.width, self.spec.height))
+        def read(_: None, output: Output) -> Answer:
+            boxes = self.head.decode(output, 0.0, (self.spec.width, self.spec.height)).boxes
+            scores = self.head.class_scores(output)
+            # the output is the next picture's soon
+            return Answer(boxes, None if scores is None else scores.copy())
 
         (found,) = self.runtime.run([write], read)
         return found

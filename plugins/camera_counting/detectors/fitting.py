@@ -9,26 +9,49 @@ there.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from camera_counting.detectors.heads import Candidates, grid_cells
+from camera_counting.detectors.heads import grid_cells
 from camera_counting.detectors.letterbox import scale_into
 from camera_counting.detectors.specification import InputSpec
 from camera_counting.errors import RequestError
 
-__all__ = ["Region", "agree", "fitted_spec", "grown_region", "trial_picture"]
+__all__ = ["Answer", "Region", "agree", "fitted_spec", "grown_region", "trial_picture"]
 
 Region = tuple[int, int, int, int]
 
 # an input's sides are multiples of the largest stride
 _STEP = 32
-# Boxes of the same cell may differ by so many of its strides. The same detector with another border differs by
-# 0.02 to 0.15 at half of the cells and by 0.6 at most at nine of ten; with a constant gone wrong, by several.
+# Boxes of the same cell may differ by so many of its strides, at each stride: the middle of each coordinate, and
+# nine of ten. The same detector with another border differs by 0.02 to 0.4 and by 1.5 at most; with a constant
+# gone wrong, by one and more.
 _MEDIAN_APART, _MOST_APART = 0.5, 1.5
-_SCORES_APART = 0.02
+# And each class's scores by so much on average, at each stride, in logits: the same detector by 0.05 to 1.3, and
+# unless that is next to nothing, by clearly less than from another class or another cell.
+_LOGITS_APART, _NEXT_TO_NOTHING = 1.6, 0.6
+_OF_ANOTHER_CLASS, _OF_ANOTHER_CELL = 0.9, 0.7
+# below this a score tells nothing
+_FAINTEST = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a detector says of every cell of a picture.
+
+    Parameters
+    ----------
+    boxes : float32 array of shape (N, 4)
+        x1, y1, x2, y2 in pixels of the input.
+    scores : float32 array of shape (N, classes), or None
+        0 to 1; None where the detector tells the best class alone.
+    """
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32] | None
 
 
 def fitted_spec(spec: InputSpec, width: int, height: int, scale: float | None = None) -> InputSpec:
@@ -123,31 +146,67 @@ def trial_picture(width: int, height: int) -> npt.NDArray[np.uint8]:
     return image
 
 
-def agree(square: Candidates, fitted: Candidates, own: tuple[int, int], size: tuple[int, int]) -> bool:
+def agree(square: Answer, fitted: Answer, own: tuple[int, int], size: tuple[int, int]) -> bool | None:
     """Whether two answers to the same picture at the top left, of input `own` and of the smaller input `size`, are
     those of the same detector.
 
-    Each cell's candidate is compared with the same cell's. Heads whose candidates belong to no cell are never
-    believed.
+    What each cell says is compared with what the same cell says, stride by stride and class by class: a detector
+    is another one where a single stride, with one cell in twenty, or a single class is wrong.
 
     Parameters
     ----------
-    square, fitted : Candidates
+    square, fitted : Answer
         Of every cell, in the order of `grid_cells`.
     own, size : (width, height)
+
+    Returns
+    -------
+    bool or None
+        None where the answers belong to no cells, so that nothing can be compared.
     """
-    cells = grid_cells(*own)
-    near = grid_cells(*size)
-    if len(square.scores) != len(cells) or len(fitted.scores) != len(near):
-        return False
+    cells, near = grid_cells(*own), grid_cells(*size)
+    if square.scores is None or fitted.scores is None:
+        return None
+    if len(square.boxes) != len(cells) or len(fitted.boxes) != len(near):
+        return None
     rows = {tuple(cell): i for i, cell in enumerate(cells.tolist())}
     same = np.array([rows[tuple(cell)] for cell in near.tolist()])
-    apart = np.abs(square.boxes[same] - fitted.boxes) / near[:, 2:]
-    scores = np.abs(square.scores[same] - fitted.scores)
-    if not (np.isfinite(apart).all() and np.isfinite(scores).all()):
-        return False
+    for stride in np.unique(near[:, 2]):
+        level = near[:, 2] == stride
+        apart = np.abs(square.boxes[same][level] - fitted.boxes[level]) / stride
+        if not _boxes_agree(apart) or not _classes_agree(square.scores[same][level], fitted.scores[level]):
+            return False
+    return True
+
+
+def _boxes_agree(apart: npt.NDArray[np.float32]) -> bool:
     return bool(
-        np.median(apart) <= _MEDIAN_APART
+        np.isfinite(apart).all()
+        and np.median(apart, axis=0).max() <= _MEDIAN_APART
         and np.quantile(apart, 0.9) <= _MOST_APART
-        and scores.mean() <= _SCORES_APART
     )
+
+
+def _classes_agree(square: npt.NDArray[np.float32], fitted: npt.NDArray[np.float32]) -> bool:
+    """Whether the scores (cells, classes) of one stride are the same, though with another border."""
+    if not (np.isfinite(square).all() and np.isfinite(fitted).all()):
+        return False
+    expected, said = _logits(square), _logits(fitted)
+    apart = np.abs(expected - said).mean(axis=0)
+    if apart.max() > _LOGITS_APART:
+        return False
+    if apart.mean() > max(_NEXT_TO_NOTHING / 2, _OF_ANOTHER_CELL * np.abs(expected[::-1] - said).mean()):
+        return False
+    for index in np.flatnonzero(apart > _NEXT_TO_NOTHING):
+        others = np.delete(expected, index, axis=1)
+        if not others.size:
+            continue
+        from_others = np.median(np.abs(others - said[:, [index]]).mean(axis=0))
+        if apart[index] > _OF_ANOTHER_CLASS * from_others:
+            return False
+    return True
+
+
+def _logits(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    sure = np.clip(scores.astype(np.float64), _FAINTEST, 1 - _FAINTEST)
+    return np.log(sure / (1 - sure))

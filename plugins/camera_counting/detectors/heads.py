@@ -63,6 +63,13 @@ class Head(ABC):
     def decode(self, output: Floats, confidence: float, size: tuple[int, int]) -> Candidates:
         """Candidates with at least this confidence from one picture's output, without its batch axis."""
 
+    def class_scores(self, output: Floats) -> Floats | None:
+        """Every candidate's score of every class (N, classes), in the order of `decode` at confidence 0.
+
+        None where the output tells the best class alone.
+        """
+        return None
+
 
 class YoloV8Head(Head):
     """YOLOv8, YOLO11 and YOLO26 without its end-to-end head: (4 + classes, anchors), centre x, y, width, height.
@@ -91,6 +98,9 @@ class YoloV8Head(Head):
         kept = np.flatnonzero(best >= np.float32(confidence))
         chosen = output[:, kept]
         return Candidates(_corners(chosen[:4].T), best[kept], chosen[4:].argmax(axis=0))
+
+    def class_scores(self, output: Floats) -> Floats | None:
+        return output[4:].T
 
 
 class YoloxHead(Head):
@@ -143,6 +153,9 @@ class YoloxHead(Head):
         with np.errstate(over="ignore"):  # a wild width becomes infinite and is clipped to the picture
             sizes = np.exp(chosen[:, 2:4]) * cells[:, 2:]
         return Candidates(_corners(np.hstack([centres, sizes])), scores[enough], class_ids[enough])
+
+    def class_scores(self, output: Floats) -> Floats | None:
+        return output[:, 5:] * output[:, 4:5]
 
 
 class EndToEndHead(Head):
