@@ -29,9 +29,19 @@ class SinkError(ServingError):
         Seconds that the other side asked to be left alone.
     permanent : bool
         Whether trying again cannot help until somebody changes something: the records are kept and tried seldom.
+    refused : bool
+        Whether it may be the records themselves that are not taken, and others are.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        permanent: bool = False,
+        refused: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.permanent = permanent
+        self.refused = refused

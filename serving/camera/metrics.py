@@ -249,12 +249,18 @@ def _sinks(status: WorkerStatus) -> Iterator[Metric]:
     lost = CounterMetricFamily(
         "camera_counting_sink_lost_records", "Records lost because too many waited.", labels=["sink"]
     )
+    refused = CounterMetricFamily(
+        "camera_counting_sink_refused_records",
+        "Records set aside because a sink refuses them and takes others.",
+        labels=["sink"],
+    )
     for sink in status.sinks:
         up.add_metric([sink.name], float(sink.up))
         waiting.add_metric([sink.name], sink.waiting)
         delivered.add_metric([sink.name], sink.delivered)
         lost.add_metric([sink.name], sink.lost)
-    yield from (up, waiting, delivered, lost)
+        refused.add_metric([sink.name], sink.refused)
+    yield from (up, waiting, delivered, lost, refused)
 
 
 def _own_version() -> str:

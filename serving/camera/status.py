@@ -64,7 +64,18 @@ class CameraStatus:
 
 @dataclass(frozen=True, slots=True)
 class SinkStatus:
-    """One sink now: how many records wait for it, how many it took, and what was lost because too many waited."""
+    """One sink now.
+
+    Parameters
+    ----------
+    waiting, delivered : int
+        How many records wait for it, and how many it took.
+    lost : int
+        Those that it never gets, because too many waited.
+    refused : int
+        Of those delivered: what it refuses for good while it takes others, set aside in a file of the state
+        folder.
+    """
 
     name: str
     up: bool
@@ -72,6 +83,7 @@ class SinkStatus:
     waiting: int
     delivered: int
     lost: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

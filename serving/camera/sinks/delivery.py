@@ -7,8 +7,11 @@ import random
 import threading
 import time
 
+from serving.camera.records import CountRecord
 from serving.camera.sinks.base import Sink
+from serving.camera.sinks.refusals import Refusals
 from serving.camera.state import StateStore
+from serving.camera.state.outbox import Batch
 from serving.camera.status import SinkStatus
 from serving.errors import SinkError, StateError
 
@@ -24,7 +27,8 @@ class Delivery:
     """Takes records from the state, in their order, and brings them to one sink until it has them.
 
     Cameras never wait for it: what a sink does not take stays in the state. Between two tries of the same batch it
-    waits longer and longer, up to the longest wait, or for as long as the sink asked for.
+    waits longer and longer, up to the longest wait, or for as long as the sink asked for. Records that the sink
+    refuses for good while it takes others are set aside, see `Refusals`.
 
     Parameters
     ----------
@@ -47,6 +51,7 @@ class Delivery:
         self.sink = sink
         self._patience, self._asked = patience, 0.0
         self._store, self._backoff = store, backoff
+        self._refusals = Refusals(sink, store.folder)
         self._error = ""
         self._failures = 0
         self._untold = 0  # a batch that was taken, and is not yet written down as taken
@@ -68,6 +73,7 @@ class Delivery:
             waiting=store.backlog(name),
             delivered=store.taken(name),
             lost=store.lost(name),
+            refused=self._refusals.number,
         )
 
     def close(self, timeout: float = 5.0) -> bool:
@@ -124,7 +130,7 @@ class Delivery:
                     return _LOOK
                 if batch.records:
                     self._asked = time.monotonic()
-                    self.sink.deliver(batch.records, batch.name)
+                    self._bring(batch)
                 self._untold = batch.up_to
             self._store.delivered(self.sink.name, self._untold)
             self._untold = 0
@@ -141,6 +147,20 @@ class Delivery:
             _logger.warning("the sink %s takes records again, %d wait", self.sink.name, self._backlog())
         self._error, self._failures = "", 0
         return 0.0
+
+    def _bring(self, batch: Batch) -> None:
+        try:
+            self.sink.deliver(batch.records, batch.name)
+        except SinkError as error:
+            if not error.refused:
+                raise
+            self._refusals.sift(batch, self._behind(batch), error)
+
+    def _behind(self, batch: Batch) -> CountRecord | None:
+        """The next record that waits behind a batch."""
+        there = len(batch.records)
+        waiting = self._store.waiting(self.sink.name, there + 1)
+        return waiting[there][1] if len(waiting) > there else None
 
     def _failed(self, error: str, asked: float | None, permanent: bool) -> float:
         first, longest = self._backoff

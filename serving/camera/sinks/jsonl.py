@@ -14,7 +14,7 @@ from serving.camera.records import CountRecord
 from serving.camera.sinks.base import Sink
 from serving.errors import SinkError
 
-__all__ = ["JsonLinesSink"]
+__all__ = ["JsonLinesSink", "append_lines"]
 
 _BLOCK = 1 << 16
 _BEGINNING = b'{"id": '
@@ -51,7 +51,7 @@ class JsonLinesSink(Sink):
             files.setdefault(self._file(record), []).append(record)
         for path, content in files.items():
             try:
-                _append(path, content)
+                append_lines(path, [json.dumps(record.to_dict(), ensure_ascii=False) for record in content])
             except OSError as error:
                 raise SinkError(
                     f"cannot append to {path}: {error.strerror or error}; check its rights and the disk's room"
@@ -64,15 +64,28 @@ class JsonLinesSink(Sink):
         return self.path.with_name(f"{self.path.stem}-{day}{self.path.suffix}")
 
 
-def _append(path: Path, records: Sequence[CountRecord]) -> None:
+def append_lines(path: Path, records: Sequence[str]) -> int:
+    """Append records, given as JSON that begins with id and camera, that are not in the file's last lines yet.
+
+    Returns
+    -------
+    int
+        How many were new. The disk has them.
+
+    Raises
+    ------
+    OSError
+        Where they cannot be written; none of them is then in the file.
+    """
     new = not path.exists()
     if new:
         path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+", buffering=0) as file:
         end = _whole_end(file)
         there = _last_ids(file, end, max(_LOOKED_AT, len(records)))
-        lines = [json.dumps(r.to_dict(), ensure_ascii=False).encode("utf-8", "replace") + b"\n" for r in records]
-        content = b"".join(line for line in lines if _id(line) not in there)
+        lines = [record.encode("utf-8", "replace") + b"\n" for record in records]
+        lines = [line for line in lines if _id(line) not in there]
+        content = b"".join(lines)
         size = file.seek(0, os.SEEK_END)
         if end != size:
             if _read(file, end, min(size, end + len(_BEGINNING))) == _BEGINNING[: size - end]:
@@ -95,6 +108,7 @@ def _append(path: Path, records: Sequence[CountRecord]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    return len(lines)
 
 
 def _whole_end(file: io.FileIO) -> int:

@@ -25,6 +25,8 @@ _PREFIX = "whsec_"
 _TOO_LARGE = 413
 # worth another try soon: the other side is starting, restarting or overloaded
 _PASSING = {408, 421, 423, 425, 429}
+# about who asks, whatever is sent
+_ABOUT_US = {401, 402, 403, 407}
 
 
 class WebhookSink(Sink):
@@ -38,7 +40,8 @@ class WebhookSink(Sink):
 
     A batch counts as taken when the answer is 2xx. Redirects are not followed: records go where they were meant to
     go, or nowhere. An answer that says that the request is wrong (most of 4xx) is told as an error, and the batch
-    is kept and tried seldom, until somebody changes the settings or the receiver.
+    is kept and tried seldom, until somebody changes the settings or the receiver. Where the receiver takes other
+    records, it is those of the batch that it does not take that are set aside, see `Refusals`.
 
     Parameters
     ----------
@@ -123,7 +126,11 @@ class WebhookSink(Sink):
                 f"{told}; redirects are not followed, write the address that it names into url", permanent=True
             )
         if 400 <= status < 500 and status not in _PASSING:
-            return SinkError(f"{told}; the records are kept, see the receiver's log and the url", permanent=True)
+            return SinkError(
+                f"{told}; the records are kept, see the receiver's log and the url",
+                permanent=True,
+                refused=status not in _ABOUT_US,
+            )
         return SinkError(told, retry_after=_retry_after(answer.headers.get("Retry-After")))
 
 

@@ -55,7 +55,7 @@ def test_the_state_of_a_camera_is_one_of_all_states():
 
 def test_numbers_of_the_status_are_told_under_their_camera():
     one = camera("north", frames=9, dropped=1, corrupt=2, stale=3, reconnects=4, detected=5, rested=6, fps=12.5)
-    metrics = CameraMetrics(lambda: worker(one, sinks=(SinkStatus("sql", False, "down", 7, 8, 9),)))
+    metrics = CameraMetrics(lambda: worker(one, sinks=(SinkStatus("sql", False, "down", 7, 8, 9, 5),)))
     told = {
         key: value(metrics, f"camera_counting_camera_{key}_total", camera="north")
         for key in ("frames", "frames_dropped", "frames_corrupt", "frames_stale", "reconnects", "frames_detected")
@@ -67,6 +67,7 @@ def test_numbers_of_the_status_are_told_under_their_camera():
     assert value(metrics, "camera_counting_sink_waiting_records", sink="sql") == 7
     assert value(metrics, "camera_counting_sink_delivered_records_total", sink="sql") == 8
     assert value(metrics, "camera_counting_sink_lost_records_total", sink="sql") == 9
+    assert value(metrics, "camera_counting_sink_refused_records_total", sink="sql") == 5
 
 
 def test_trouble_of_the_worker_is_a_number_to_alert_on():

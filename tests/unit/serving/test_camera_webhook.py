@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from serving.camera.sinks import Delivery
+from serving.camera.sinks.refusals import Refusals
 from serving.camera.sinks.webhook import WebhookSink
 from serving.camera.state import StateStore
 from serving.errors import SinkError
@@ -31,6 +32,8 @@ class Receiver:
     def __init__(self, port: int = 0) -> None:
         self.status, self.headers, self.hang = 204, dict[str, str](), 0.0
         self.largest = 10**9
+        self.refused: set[int] = set()
+        self.refusal = 422
         self.seen: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         receiver = self
@@ -43,6 +46,8 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 time.sleep(receiver.hang)
                 status = 413 if len(body) > receiver.largest else receiver.status
+                if receiver.refused & {told["track"] for told in json.loads(body)["records"]}:
+                    status = receiver.refusal
                 receiver.seen.append({key.lower(): value for key, value in self.headers.items()})
                 receiver.bodies.append(body if 200 <= status < 300 else b"")
                 self.send_response(status)
@@ -204,6 +209,132 @@ def test_a_receiver_that_fails_restarts_and_comes_back_gets_everything(
     told = caplog.text + "".join(r.getMessage() for r in caplog.records if r.levelno >= logging.INFO)
     assert "t0ken" not in told
     assert "s3cret" not in told
+
+
+class Waiting:
+    """A webhook with its delivery, over a state of its own."""
+
+    def __init__(self, folder: Path, receiver: Receiver) -> None:
+        self.folder, self.receiver, self.last = folder, receiver, 0
+        self.store = StateStore(folder, sinks=["hook"])
+        self.delivery: Delivery | None = None
+
+    def commit(self, *numbers: int) -> None:
+        self.store.commit("gate", checkpoint(), [record(n) for n in numbers])
+
+    def begin(self) -> None:
+        self.delivery = Delivery(self.store, WebhookSink("hook", self.receiver.url), backoff=(0.02, 0.05))
+
+    def until_nothing_waits(self) -> None:
+        end = time.monotonic() + 20
+        while self.store.backlog("hook"):
+            assert time.monotonic() < end, self.delivery and self.delivery.status()
+            time.sleep(0.01)
+
+    def set_aside(self) -> list[dict[str, Any]]:
+        path = self.folder / "refused-hook.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def close(self) -> None:
+        if self.delivery is not None:
+            self.delivery.close()
+        self.store.close()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, receiver: Receiver) -> Iterator[Waiting]:
+    waiting = Waiting(tmp_path / "state", receiver)
+    yield waiting
+    waiting.close()
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_one_record_that_is_refused_holds_up_no_other(waiting: Waiting, receiver: Receiver, status: int) -> None:
+    receiver.refused, receiver.refusal = {3, 70}, status
+    waiting.commit(*range(120))
+    waiting.begin()
+    waiting.until_nothing_waits()
+    assert {told["track"] for told in receiver.taken()} == set(range(120)) - {3, 70}
+    told = waiting.set_aside()
+    assert [one["id"] for one in told] == [record(3).id, record(70).id]
+    assert f"got {status}" in told[0]["refused"]
+    assert {key: told[0][key] for key in record(3).to_dict()} == record(3).to_dict()
+    assert waiting.delivery is not None
+    status_now = waiting.delivery.status()
+    assert (status_now.up, status_now.refused, status_now.lost, status_now.waiting) == (True, 2, 0, 0)
+    # what was set aside is still known after a restart
+    waiting.close()
+    waiting.store = StateStore(waiting.folder, sinks=["hook"])
+    waiting.begin()
+    assert waiting.delivery.status().refused == 2
+
+
+def test_a_record_alone_in_its_batch_is_set_aside_once_a_later_one_is_taken(
+    waiting: Waiting, receiver: Receiver
+) -> None:
+    receiver.refused = {1}
+    waiting.commit(1)
+    waiting.begin()
+    time.sleep(0.3)
+    assert waiting.store.backlog("hook") == 1  # nothing tells yet whether it is the record or the receiver
+    assert waiting.set_aside() == []
+    waiting.commit(2)
+    waiting.until_nothing_waits()
+    assert [one["track"] for one in waiting.set_aside()] == [1]
+    assert {told["track"] for told in receiver.taken()} == {2}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+def test_where_everything_is_refused_nothing_is_set_aside(
+    waiting: Waiting, receiver: Receiver, status: int
+) -> None:
+    receiver.status = status
+    waiting.commit(*range(150))
+    waiting.begin()
+    time.sleep(0.4)
+    assert waiting.delivery is not None
+    assert not waiting.delivery.status().up
+    assert waiting.store.backlog("hook") == 150
+    # an address that is wrong is not hammered: a few tries a time, not one for each record
+    assert len(receiver.seen) < 150
+    receiver.status = 204
+    waiting.until_nothing_waits()
+    assert {told["track"] for told in receiver.taken()} == set(range(150))
+    assert waiting.set_aside() == []
+
+
+def test_what_was_set_aside_before_a_kill_is_set_aside_once(waiting: Waiting, receiver: Receiver) -> None:
+    receiver.refused = {1}
+    waiting.commit(0, 1, 2)
+    batch = waiting.store.batch("hook", 100)
+    assert batch is not None
+    sink = WebhookSink("hook", receiver.url)
+    for _ in range(2):  # the second time is that of the next worker: nobody had written down that it was done
+        refusals = Refusals(sink, waiting.folder)
+        with pytest.raises(SinkError) as told:
+            sink.deliver(batch.records, batch.name)
+        refusals.sift(batch, None, told.value)
+    assert [one["track"] for one in waiting.set_aside()] == [1]
+    assert refusals.number == 1
+
+
+def test_a_file_of_refused_records_does_not_grow_without_end(waiting: Waiting, receiver: Receiver) -> None:
+    sink = WebhookSink("hook", receiver.url)
+    refusals = Refusals(sink, waiting.folder, largest=100)
+    receiver.refused = {1, 3}
+    for first in (0, 2):
+        waiting.commit(first, first + 1)
+        batch = waiting.store.batch("hook", 2)
+        assert batch is not None
+        with pytest.raises(SinkError, match="422") as told:
+            sink.deliver(batch.records, batch.name)
+        if first == 0:
+            refusals.sift(batch, None, told.value)
+            waiting.store.delivered("hook", batch.up_to)
+        else:
+            with pytest.raises(SinkError, match=r"refused-hook\.jsonl holds all .* move the file away"):
+                refusals.sift(batch, None, told.value)
+    assert [one["track"] for one in waiting.set_aside()] == [1]
 
 
 @pytest.mark.parametrize(

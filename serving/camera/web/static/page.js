@@ -253,6 +253,7 @@ function show(status) {
   for (const sink of status.sinks) {
     if (!sink.up) problems.push(`Sink ${sink.name}: ${sink.error || "down"} (${number(sink.waiting)} waiting)`);
     if (sink.lost) problems.push(`Sink ${sink.name} has lost ${number(sink.lost)} records`);
+    if (sink.refused) problems.push(`Sink ${sink.name} refused ${number(sink.refused)} records: they are in refused-${sink.name}.jsonl in the state folder`);
   }
   showProblems(problems);
   document.getElementById("about").hidden = false;
