@@ -20,6 +20,10 @@ _FAILURES, _FORGIVEN, _CLIENTS = 10, 6.0, 1000
 class Throttle:
     """Counts the failures of each client.
 
+    It is asked after a wrong token alone: whoever shows the right one comes in, for many may share an address, and
+    a stranger must not lock them out. It spares the log, and tells honest clients to stop; what keeps guesses out
+    is the token's length.
+
     Examples
     --------
     >>> throttle = Throttle(clock=lambda: 0.0)

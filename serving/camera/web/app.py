@@ -12,7 +12,8 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from serving.camera.metrics import CONTENT_TYPE, CameraMetrics
 from serving.camera.web.access import COOKIE, Access, Throttle
 from serving.camera.web.api import add_api
-from serving.camera.web.guard import Guard, client_of, is_same_site
+from serving.camera.web.guard import Guard
+from serving.camera.web.outside import Outside
 from serving.camera.web.pictures import LivePictures
 from serving.camera.web.settings import WebSettings
 from serving.camera.web.worker import WorkerLike
@@ -44,29 +45,29 @@ def create_app(
     """
     settings = settings or WebSettings()
     metrics = metrics or CameraMetrics(worker.status)
-    access, throttle = Access(token, settings.session_hours * 3600), Throttle()
+    access, throttle, outside = Access(token, settings.session_hours * 3600), Throttle(), Outside(settings)
     app = FastAPI(title="camera counting", docs_url=None, redoc_url=None, openapi_url=None)
-    _add_login(app, access, throttle)
+    _add_login(app, access, throttle, outside)
     _add_page(app, worker, LivePictures(worker, settings), settings, metrics)
     add_api(app, worker)
-    app.add_middleware(Guard, access=access, throttle=throttle, hosts=settings.hosts)
+    app.add_middleware(Guard, access=access, throttle=throttle, outside=outside)
     return app
 
 
-def _add_login(app: FastAPI, access: Access, throttle: Throttle) -> None:
+def _add_login(app: FastAPI, access: Access, throttle: Throttle, outside: Outside) -> None:
     @app.get("/login")
     def login() -> Response:
         return _static("login.html")
 
     @app.post("/login")
     async def enter(request: Request) -> Response:
-        if not is_same_site(request.headers):
+        if not outside.is_same_site(request.headers):
             return PlainTextResponse("expected the form of this page itself\n", 403)
-        client = client_of(request.scope)
-        if wait := throttle.wait(client):
-            return _login_again("wait", 429, {"Retry-After": str(math.ceil(wait))})
         given = parse_qs((await request.body()).decode("utf-8", "replace")).get("token", [""])[0].strip()
         if not access.is_token(given):
+            client = outside.client(request.scope)
+            if wait := throttle.wait(client):
+                return _login_again("wait", 429, {"Retry-After": str(math.ceil(wait))})
             throttle.failed(client)
             return _login_again("wrong", 401)
         answer = RedirectResponse("/", 303)
@@ -76,14 +77,14 @@ def _add_login(app: FastAPI, access: Access, throttle: Throttle) -> None:
             max_age=int(access.session_seconds),
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=outside.is_secure(request.scope),
         )
         return answer
 
     @app.post("/logout")
-    def leave() -> Response:
+    def leave(request: Request) -> Response:
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=outside.is_secure(request.scope))
         return answer
 
 

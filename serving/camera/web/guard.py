@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -14,8 +13,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.camera.web.access import COOKIE, Access, Throttle
+from serving.camera.web.outside import Outside
 
-__all__ = ["CSRF_HEADER", "LARGEST_BODY", "OPEN", "Guard", "client_of", "is_same_site"]
+__all__ = ["CSRF_HEADER", "LARGEST_BODY", "OPEN", "Guard"]
 
 _log = logging.getLogger("serving.camera")
 
@@ -52,14 +52,13 @@ class Guard:
     app : ASGI application
     access : Access
     throttle : Throttle
-    hosts : tuple of str
-        Names under which it may be asked for: another one is somebody's own name that was made to point here
+    outside : Outside
+        Knows under which names it may be asked for: another one is somebody's own name that was made to point here
         (DNS rebinding).
     """
 
-    def __init__(self, app: ASGIApp, access: Access, throttle: Throttle, hosts: tuple[str, ...]) -> None:
-        self._app, self._access, self._throttle = app, access, throttle
-        self._hosts = frozenset(host.lower() for host in hosts)
+    def __init__(self, app: ASGIApp, access: Access, throttle: Throttle, outside: Outside) -> None:
+        self._app, self._access, self._throttle, self._outside = app, access, throttle, outside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -93,14 +92,14 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to what may not come in; None for what may."""
         path, method = scope["path"], scope["method"]
-        if path != "/healthz" and _host(headers.get("host", "")) not in self._hosts:
+        if path != "/healthz" and _host(headers.get("host", "")) not in self._outside.hosts:
             return _said(
                 403, "this name of the host is not allowed; add it to `hosts` in the settings of the page"
             )
         if path in OPEN:
             return None
         if _has_session(headers, self._access):
-            if method not in _SAFE and not (headers.get(CSRF_HEADER) and is_same_site(headers)):
+            if method not in _SAFE and not (headers.get(CSRF_HEADER) and self._outside.is_same_site(headers)):
                 return _said(
                     403, f"expected a request of this page itself, with the header {CSRF_HEADER}; or use the token"
                 )
@@ -113,28 +112,14 @@ class Guard:
             if scope["path"] == "/" and scope["method"] in _SAFE:
                 return RedirectResponse("/login", 303)
             return _said(401, "expected the token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
-        client = client_of(scope)
-        if wait := self._throttle.wait(client):
-            return _said(429, "too many wrong tokens; wait a moment", {"Retry-After": str(math.ceil(wait))})
         if self._access.is_token(given.strip()):
             return None
+        client = self._outside.client(scope)
+        if wait := self._throttle.wait(client):
+            return _said(429, "too many wrong tokens; wait a moment", {"Retry-After": str(math.ceil(wait))})
         self._throttle.failed(client)
         _log.warning("a request from %s had a wrong token", client)
         return _said(401, "this is not the token", {"WWW-Authenticate": "Bearer"})
-
-
-def client_of(scope: Scope) -> str:
-    """The address that a request came from."""
-    client = scope.get("client")
-    return str(client[0]) if client else "unknown"
-
-
-def is_same_site(headers: Headers) -> bool:
-    """Whether a request was made by a page from here, as far as its browser tells."""
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
 def _has_session(headers: Headers, access: Access) -> bool:

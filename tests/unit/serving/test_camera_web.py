@@ -122,9 +122,101 @@ def test_guessing_is_slowed_down_and_forgiven():
 def test_after_many_wrong_tokens_one_is_told_to_wait(web):
     statuses = [web.get("/api/status", headers={"Authorization": "Bearer no"}).status_code for _ in range(12)]
     assert statuses == [401] * 10 + [429] * 2
-    answer = web.post("/login", data={"token": TOKEN})
+    answer = web.post("/login", data={"token": "no"})
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 6
+
+
+def test_a_strangers_guesses_lock_nobody_out_who_has_the_token(web):
+    for _ in range(12):
+        web.post("/login", data={"token": "guess"})
+        web.get("/api/status", headers={"Authorization": "Bearer guess"})
+    assert web.get("/api/status", headers=BEARER).status_code == 200
+    assert web.post("/login", data={"token": TOKEN}).status_code == 303
+
+
+def through_proxy(worker, peer, **settings):
+    app = create_app(worker, TOKEN, WebSettings(**settings))
+    return TestClient(app, base_url="http://localhost:5002", follow_redirects=False, client=(peer, 4711))
+
+
+def test_guesses_count_for_the_client_behind_a_trusted_proxy(worker):
+    web = through_proxy(worker, "10.0.0.1", trusted_proxies=["10.0.0.0/30"])
+
+    def guess(said):
+        return web.get("/metrics", headers={"Authorization": "Bearer no", "X-Forwarded-For": said}).status_code
+
+    for _ in range(10):
+        guess("203.0.113.5, 10.0.0.2")
+    assert guess("198.51.100.1, 203.0.113.5") == 429  # what the client says itself of others changes nothing
+    assert guess("203.0.113.5:4711") == 429
+    assert guess("203.0.113.6") == 401
+    assert guess("") == guess("nonsense") == 401
+    # all of one IPv6 network are one client: each there has any number of addresses
+    for last in range(10):
+        guess(f"2001:db8:1:2::{last:x}")
+    assert guess("[2001:db8:1:2:ffff::1]:4711") == 429
+    assert guess("2001:db8:1:3::1") == 401
+
+
+def test_a_stranger_cannot_say_that_he_is_somebody_else(worker):
+    web = through_proxy(worker, "203.0.113.5", trusted_proxies=["10.0.0.0/30"])
+    statuses = [
+        web.get("/metrics", headers={"Authorization": "Bearer no", "X-Forwarded-For": f"192.0.2.{i}"}).status_code
+        for i in range(12)
+    ]
+    assert statuses == [401] * 10 + [429] * 2
+
+
+@pytest.mark.parametrize(
+    ("peer", "settings", "headers", "secure"),
+    [
+        ("10.0.0.1", {"trusted_proxies": ["10.0.0.1"]}, {"X-Forwarded-Proto": "https"}, True),
+        ("10.0.0.1", {"trusted_proxies": ["10.0.0.1"]}, {"X-Forwarded-Proto": "http"}, False),
+        ("10.0.0.1", {"trusted_proxies": ["10.0.0.1"]}, {}, False),
+        ("::ffff:10.0.0.1", {"trusted_proxies": ["10.0.0.1"]}, {"X-Forwarded-Proto": "HTTPS, http"}, True),
+        ("10.0.0.9", {"trusted_proxies": ["10.0.0.1"]}, {"X-Forwarded-Proto": "https"}, False),
+        ("10.0.0.9", {"public_url": "https://cameras.example"}, {}, True),
+        ("10.0.0.9", {"public_url": "http://cameras.example"}, {}, False),
+        ("10.0.0.9", {}, {}, False),
+    ],
+)
+def test_behind_tls_the_session_is_never_sent_in_the_clear(worker, peer, settings, headers, secure):
+    answer = through_proxy(worker, peer, **settings).post("/login", data={"token": TOKEN}, headers=headers)
+    assert answer.status_code == 303
+    assert ("; secure" in answer.headers["set-cookie"].lower()) is secure
+
+
+@pytest.mark.parametrize("host", ["cameras.example", "cameras.example:443", "127.0.0.1:5002"])
+def test_the_public_address_is_one_of_the_pages_own(worker, host):
+    """Whether the proxy passes the host on, or puts the one that it asks for in its place."""
+    web = through_proxy(worker, "10.0.0.9", public_url="https://cameras.example/")
+    mine = {"Host": host, "Origin": "https://cameras.example"}
+    assert web.post("/login", data={"token": TOKEN}, headers=mine).status_code == 303
+    assert (
+        web.post("/login", data={"token": TOKEN}, headers={**mine, "Origin": "https://x.example"}).status_code
+        == 403
+    )
+    assert web.get("/login", headers={"Host": "x.example"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://[::1", "", "null", "http://localhost:5002@x.example", "//", "é"]
+)
+def test_an_origin_that_is_none_is_foreign(logged_in, origin):
+    sent = {"Origin": origin.encode("latin-1")}
+    assert logged_in.post("/login", data={"token": TOKEN}, headers=sent).status_code == 403
+    mark = sent | {"X-Camera-Counting": "1"}
+    assert logged_in.post("/api/cameras", json={"name": "yard"}, headers=mark).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "url", ["cameras.example", "ftp://cameras.example", "https://", "https://a.example/page", "https://u:p@a.example",
+            "http://[", "https://a.example:99999"]
+)  # fmt: skip
+def test_a_public_address_that_is_none_is_refused(url):
+    with pytest.raises(ValueError, match=r"public_url\n.*expected http:// or https:// and a host"):
+        WebSettings(public_url=url)
 
 
 def test_a_session_is_not_thrown_out_by_somebody_elses_guesses(logged_in):
