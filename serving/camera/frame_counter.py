@@ -237,7 +237,7 @@ class FrameCounter:
             time=self._count.moment,
             seconds=self._count.seconds,
             before=self._count.before,
-            place=f"{self._count.round}/{self._count.frame}",
+            place=self._count.place,
             loaded=found.loaded,
             classes=self.settings.classes,
             inference_ms=1000 * found.seconds,

@@ -67,7 +67,7 @@ class LastingCount:
         self._time = datetime.now(UTC)
         self._snapshot: dict[str, Any] | None = None
         self._size_before: tuple[int, int] | None = None
-        # of a clip: which time it is played, when that began, and whether it is over
+        # how often it was begun anew, a clip also because it was over; and whether a clip is over for good
         self.round, self.ended = 0, False
         self._began = settings.clip.start or self._time
         # of a live source: what is added to its own clock, which begins anew with every connection
@@ -89,6 +89,14 @@ class LastingCount:
     def frame(self) -> int:
         """Index of the last frame of the clip that is in the state; -1 where none is."""
         return self._frame
+
+    @property
+    def place(self) -> str:
+        """What tells the last frame from every other one of the camera's life.
+
+        Only frames of a clip that are counted again after a `kill -9`, being the same, are told by the same.
+        """
+        return f"{self.round}/{self._frame}"
 
     @property
     def seconds(self) -> float:
@@ -244,6 +252,8 @@ class LastingCount:
             return
         self._sequence = checkpoint.sequence
         held = checkpoint.snapshot
+        # but for a clip that goes on, frames come under numbers that were given away, maybe after the last commit
+        self.round = int(held.get("round", 0)) + 1
         if held.get("source") != self._source():
             _log.info("%s: its source is another one than before; its count goes on, no track does", self._name)
             return
