@@ -11,7 +11,9 @@ from serving.camera.state import Checkpoint
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def record(number: int, camera: str = "gate", *, epoch: uuid.UUID | None = None, **values: object) -> CountRecord:
+def record(
+    number: int, /, camera: str = "gate", *, epoch: uuid.UUID | None = None, **values: object
+) -> CountRecord:
     """The record of a camera's event of this number, a second after the one before."""
     told = {
         "id": record_id(epoch or uuid.UUID(int=1), camera, number),

@@ -342,6 +342,8 @@ class LastingCount:
                     position=(float(event.position[0]), float(event.position[1])),
                     frame=event.frame,
                     model_version=loaded.version if loaded is not None else "",
+                    lasted=None if event.lasted is None else float(event.lasted),
+                    number=event.number,
                 )
             )
             self._sequence += 1

@@ -37,6 +37,10 @@ class CountRecord:
     frame : int
     model_version : str
         The version that counted it; empty where the model is not registered.
+    lasted : float or None
+        Seconds: the stay of one who left, the travel of a flow, how long it was crowded until it was cleared.
+    number : int or None
+        How many are inside where it is crowded; where it is cleared, the most who were inside since.
     """
 
     id: str
@@ -51,12 +55,16 @@ class CountRecord:
     position: tuple[float, float]
     frame: int
     model_version: str = ""
+    lasted: float | None = None
+    number: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As a dictionary ready for JSON; the time as ISO 8601 in UTC."""
-        told = asdict(self)
+        """As a dictionary ready for JSON, the time as ISO 8601 in UTC; what the kind does not have is left out."""
+        told = {key: value for key, value in asdict(self).items() if value is not None}
         told["time"] = self.time.astimezone(UTC).isoformat()
         told["position"] = [round(c, 2) for c in self.position]
+        if self.lasted is not None:
+            told["lasted"] = round(self.lasted, 3)
         return told
 
 

@@ -51,7 +51,8 @@ def test_a_row_is_the_record(url: str, table: str) -> None:
     sink.close()
     first, second = rows(url, table)
     told = dict(zip(("id", "camera", "kind", "name", "direction", "time", "class_name"), first[:7], strict=True))
-    told |= dict(zip(("track", "confidence", "x", "y", "frame", "model_version"), first[7:], strict=True))
+    told |= dict(zip(("track", "confidence", "x", "y", "frame", "model_version"), first[7:13], strict=True))
+    assert first[13:] == (None, None)
     time = told.pop("time")
     if isinstance(time, str):  # SQLite has no type for times
         time = datetime.fromisoformat(time + "+00:00")
@@ -62,6 +63,62 @@ def test_a_row_is_the_record(url: str, table: str) -> None:
         "frame": 25, "model_version": "3",
     }  # fmt: skip
     assert second[6] == "car"
+
+
+def test_how_long_and_how_many_stand_in_the_row(url: str, table: str) -> None:
+    sink = SqlSink("db", url, table=table)
+    left, crowded = record(1, kind="left", lasted=12.5), record(2, kind="crowded", number=7)
+    sink.deliver([left, crowded, record(3)], "b")
+    sink.close()
+    assert rows(url, table, "lasted, number") == [(12.5, None), (None, 7), (None, None)]
+
+
+def earlier_table(url: str, table: str) -> None:
+    """As the version before `lasted` and `number` made it, with a row."""
+    sink = SqlSink("db", url, table=table)
+    sink.deliver([record(1)], "a")
+    sink.close()
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for column in ("lasted", "number"):
+            connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+    engine.dispose()
+
+
+def test_a_table_of_an_earlier_version_is_given_what_it_lacks(url: str, table: str) -> None:
+    earlier_table(url, table)
+    for _ in range(2):
+        sink = SqlSink("db", url, table=table)
+        sink.deliver([record(1), record(2, kind="left", lasted=3.25)], "b")
+        sink.close()
+    assert rows(url, table, "track, lasted, number") == [(1, None, None), (2, 3.25, None)]
+
+
+def test_whose_table_may_not_be_changed_is_told_how(server: Postgres, table: str) -> None:
+    earlier_table(server.url, table)
+    engine = sa.create_engine(server.url)
+    with engine.begin() as connection:
+        role = f"writer_{table}"
+        for change in (
+            f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'",
+            f"GRANT SELECT, INSERT ON {table} TO {role}",
+        ):
+            connection.execute(sa.text(change))
+    url = sa.make_url(server.url).set(username=role).render_as_string(hide_password=False)
+    sink = SqlSink("db", url, table=table)
+    expected = f"let its owner run: ALTER TABLE {table} ADD COLUMN lasted DOUBLE PRECISION"
+    with pytest.raises(SinkError, match=expected) as told:
+        sink.deliver([record(2)], "b")
+    assert PASSWORD not in str(told.value)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {table} ADD lasted FLOAT, ADD number BIGINT"))
+    sink.deliver([record(2)], "b")
+    assert rows(server.url, table, "track") == [(1,), (2,)]
+    sink.close()
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"DROP OWNED BY {role}"))
+        connection.execute(sa.text(f"DROP ROLE {role}"))
+    engine.dispose()
 
 
 def test_a_batch_that_comes_again_is_there_once(url: str, table: str) -> None:

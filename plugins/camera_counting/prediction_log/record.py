@@ -50,6 +50,8 @@ class Prediction:
         Decoding and counting.
     place, direction, class_name, track : str, str, str, int; or None
         Of an event: the line, zone or flow; in or out; what it was; its track. None for counts.
+    lasted, number : float, int; or None
+        Of an event: seconds of a stay, a travel or a crowd; how many were inside. None where the kind has none.
     """
 
     id: str
@@ -74,6 +76,8 @@ class Prediction:
     direction: str | None = None
     class_name: str | None = None
     track: int | None = None
+    lasted: float | None = None
+    number: int | None = None
 
     @classmethod
     def now(cls, **values: Any) -> Prediction:

@@ -50,6 +50,8 @@ _SCHEMA = pa.schema(
         ("direction", pa.string()),
         ("class_name", pa.string()),
         ("track", pa.int64()),
+        ("lasted", pa.float64()),
+        ("number", pa.int64()),
     ]
 )
 _TEXTS = {"counts", "kind", "place", "direction", "class_name"}

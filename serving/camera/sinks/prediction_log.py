@@ -57,4 +57,6 @@ class PredictionLogSink(Sink):
             direction=record.direction,
             class_name=record.class_name,
             track=record.track,
+            lasted=record.lasted,
+            number=record.number,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from serving.camera.records import CountRecord
 from serving.camera.sinks.base import Sink
@@ -23,8 +24,8 @@ _CONNECT, _ANSWER = 10, 30
 class SqlSink(Sink):
     """A table with one row a record, each there once: its id is the primary key.
 
-    The table is made where it is absent; a batch is one transaction. Nothing is connected to before there is
-    something to deliver.
+    The table is made where it is absent, and given the columns that an earlier version did not write; a batch is
+    one transaction. Nothing is connected to before there is something to deliver.
 
     Parameters
     ----------
@@ -95,12 +96,29 @@ class SqlSink(Sink):
         """Make the table, or hold the one that is there against what is to be written into it."""
         self._table.create(connection, checkfirst=True)
         found = {column["name"] for column in sa.inspect(connection).get_columns(self._table.name)}
-        if missing := [column.name for column in self._table.columns if column.name not in found]:
+        missing = [column for column in self._table.columns if column.name not in found]
+        if not all(column.name in _LATER for column in missing):
             raise SinkError(
-                f"{self._where}: the table {self._table.name} is another's: it lacks {', '.join(missing)}; name "
-                "one that does not exist, and it is made",
+                f"{self._where}: the table {self._table.name} is another's: it lacks "
+                f"{', '.join(column.name for column in missing)}; name one that does not exist, and it is made",
                 permanent=True,
             )
+        for column in missing:
+            self._add(connection, column)
+
+    def _add(self, connection: sa.Connection, column: sa.Column[Any]) -> None:
+        """Give a table of an earlier version a column that it lacks; the rows there hold nothing in it."""
+        dialect = connection.dialect
+        add = "ADD" if dialect.name in ("mssql", "oracle") else "ADD COLUMN"
+        table = dialect.identifier_preparer.format_table(self._table)
+        change = f"ALTER TABLE {table} {add} {CreateColumn(column).compile(dialect=dialect)}"
+        try:
+            connection.exec_driver_sql(change)
+        except DBAPIError as error:
+            raise SinkError(
+                f"{self._where}: the table {self._table.name} is of an earlier version, and cannot be given "
+                f"what it lacks ({self._redacted(error.orig or error)}); let its owner run: {change}"
+            ) from None
 
     def _insert(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         statement: sa.Executable
@@ -127,6 +145,9 @@ class SqlSink(Sink):
         return text.replace(str(password), "***") if password else text
 
 
+# What earlier versions did not write; it may be missing from a row.
+_LATER = frozenset({"lasted", "number"})
+
 # MySQL rounds to whole seconds where nobody says otherwise, and midnight to the next day
 _TIME = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
@@ -148,11 +169,13 @@ def _table(name: str) -> sa.Table:
         sa.Column("y", sa.Double, nullable=False),
         sa.Column("frame", sa.BigInteger, nullable=False),
         sa.Column("model_version", sa.Text, nullable=False),
+        sa.Column("lasted", sa.Double, nullable=True),  # seconds
+        sa.Column("number", sa.BigInteger, nullable=True),
     )
 
 
 def _row(record: CountRecord) -> dict[str, Any]:
-    told = record.to_dict()
+    told = {**dict.fromkeys(_LATER), **record.to_dict()}
     told["x"], told["y"] = told.pop("position")
     # PostgreSQL's text takes no NUL, which a name from a file may hold
     row = {key: value.replace("\x00", "") if isinstance(value, str) else value for key, value in told.items()}

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from camera_counting.prediction_log import EVENT_KINDS, read_predictions
 from serving.camera.records import CountRecord
 from serving.camera.sinks import Delivery, JsonLinesSink, Sink
+from serving.camera.sinks.prediction_log import PredictionLogSink
 from serving.camera.state import StateStore
 from serving.errors import SinkError
 from tests.camera_records import NOON, checkpoint, record
@@ -296,3 +298,18 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").mkdir()
     with pytest.raises(SinkError, match=r"cannot append to .*events.jsonl: Is a directory; check its rights and"):
         JsonLinesSink("file", tmp_path / "events.jsonl").deliver([record(1)], "a")
+
+
+def test_files_and_the_prediction_log_tell_how_long_and_how_many(tmp_path: Path) -> None:
+    left, crowded = record(1, kind="left", lasted=12.25), record(2, kind="crowded", number=7)
+    told = [record(0), left, crowded]
+    JsonLinesSink("file", tmp_path / "events.jsonl").deliver(told, "b")
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    # what the kind does not have is left out
+    assert [(line.get("lasted"), line.get("number")) for line in lines] == [(None, None), (12.25, None), (None, 7)]
+    assert "lasted" not in lines[0]
+    PredictionLogSink("log", str(tmp_path / "log")).deliver(told, "b")
+    rows = read_predictions(str(tmp_path / "log"), kinds=EVENT_KINDS).set_index("id")
+    assert rows.loc[left.id, "lasted"] == 12.25
+    assert rows.loc[crowded.id, "number"] == 7
+    assert rows.loc[told[0].id, ["lasted", "number"]].isna().all()

@@ -139,6 +139,19 @@ def test_what_could_not_be_written_is_in_the_day_and_is_written_once(
     assert store.today("gate", "UTC", NOON) == count.today(NOON)
 
 
+def test_a_record_tells_how_long_a_stay_was_and_how_many_crowd(store: StateStore) -> None:
+    """Somebody walks 4 pixels each tenth of a second through 40 pixels of a zone: a second."""
+    half = [[0, 0.5], [1, 0.5], [1, 0.7], [0, 0.7]]
+    zones = [{"name": "hall", "polygon": half, "crowding": {"more_than": 0, "for_seconds": 0}}]
+    told = Walk(LastingCount(camera(scene={"zones": zones}), store)).go(60, 200)
+    by_kind = {record.kind: record for record in told}
+    assert by_kind["left"].lasted == pytest.approx(1.0, abs=0.05)
+    assert by_kind["entered"].lasted is None
+    assert by_kind["crowded"].number == 1
+    assert by_kind["cleared"].number == 1
+    assert by_kind["cleared"].lasted == pytest.approx(1.0, abs=0.4)
+
+
 def test_one_that_was_left_behind_writes_nothing(store: StateStore) -> None:
     hanging = LastingCount(camera(), store)
     hanging.commit()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_a_commit_is_found_again_by_the_next_process(tmp_path: Path) -> None:
     assert again.load("yard") == checkpoint(7)
     assert [waiting for _, waiting in again.waiting("file", 10)] == [record(1), record(2), record(3)]
     again.close()
+
+
+def test_records_come_out_as_they_went_in(tmp_path: Path) -> None:
+    told = [
+        record(1),
+        record(2, kind="left", direction="out", lasted=12.25),
+        record(3, kind="crowded", track=-1, number=7),
+        record(4, kind="cleared", track=-1, lasted=60.5, number=9),
+    ]
+    with closing(StateStore(tmp_path, sinks=["file"])) as store:
+        store.commit("gate", checkpoint(4), told)
+        batch = store.batch("file", 10)
+    assert batch is not None
+    assert list(batch.records) == told
 
 
 def test_what_is_committed_again_is_there_once(tmp_path: Path) -> None:
