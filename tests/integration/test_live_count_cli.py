@@ -8,6 +8,8 @@ import re
 import signal
 import threading
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -67,6 +69,24 @@ def test_counting_for_some_seconds_from_the_command_line(own, count, tmp_path):
     assert "warning: rtsp://***@127.0.0.1" in done.output
     assert "frames come again" in done.output
     assert "w%2Fx" not in done.output + (tmp_path / "o.json").read_text()
+
+
+def test_intervals_of_a_live_camera_begin_now(camera, count, tmp_path):
+    """The ball swings from one side to the other in five seconds."""
+    kathmandu = ZoneInfo("Asia/Kathmandu")
+    lines = [f"{{name: at {x}, from: [{x}, 1], to: [{x}, 0]}}" for x in (0.3, 0.5, 0.7)]
+    (tmp_path / "scene.yaml").write_text(f"time_zone: {kathmandu}\nlines: [{', '.join(lines)}]\n")
+    before = datetime.now(kathmandu)
+    done = count(camera.url(), "--seconds", "7", "--interval", "1min", "--scene", "scene.yaml", "--json", "o.json")
+    after = datetime.now(kathmandu)
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "o.json").read_text())
+    assert told["intervals"]["time_zone"] == "Asia/Kathmandu"
+    rows = told["intervals"]["rows"]
+    crossed = sum(line["in"] + line["out"] for line in told["lines"].values())
+    assert sum(row["in"] + row["out"] for row in rows) == crossed >= 1
+    for row in rows:
+        assert before.replace(second=0, microsecond=0) <= datetime.fromisoformat(row["start"]) <= after
 
 
 def test_ctrl_c_ends_the_counting_and_prints_the_counts(camera, count):

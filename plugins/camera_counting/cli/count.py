@@ -30,7 +30,7 @@ from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
 from camera_counting.video import ClipWriter, LiveSource, PictureFolder, VideoSource, open_source
-from camera_counting.video.address import redacted
+from camera_counting.video.address import is_camera, redacted
 from camera_counting.whole_file import is_device
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def count(
     check_writable(json_file, detections if source is None else Path(source), scene_file, video_file)
     wanted = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
     scene = None if scene_file is None else Scene.load(scene_file)
-    calendar = Calendar.of(interval, start, scene)
+    live = source is not None and is_camera(source)
+    calendar = Calendar.of(interval, start, scene, live=live)
     if source is None or model_uri is None or from_file:
         told = count_recorded(recorded, fps or 0.0, scene, confidence, wanted, calendar)
     else:
@@ -197,6 +198,9 @@ def _count_clip(
         task = progress.add_task("counting", total=source.frame_count)
 
         def on_frame(counted: FrameCount) -> None:
+            nonlocal calendar
+            if calendar is not None:
+                calendar = calendar.seen(counted.frame)
             if clip is not None:
                 drawn = draw_frame(counted.image, counted.tracks, counted.camera.scene, counted.counts)
                 clip.write(drawn, counted.frame.seconds)
