@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
@@ -11,6 +12,7 @@ import time
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving.errors import ServingError
 
@@ -20,6 +22,8 @@ _log = logging.getLogger("serving.camera")
 
 # How long a server may take to answer after its socket is bound, and to end.
 _PATIENCE = 15.0
+# And how long a client may take for the head of a request.
+_HEAD = 10.0
 
 
 class Running:
@@ -49,6 +53,30 @@ class Running:
         self._listener.close()
 
 
+class Impatient(H11Protocol):
+    """HTTP that hangs up on whoever connects and does not ask: connections are few, and anybody may open them."""
+
+    _last: object = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_HEAD, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Is a request being answered, or was one since the last look?"""
+        if self.cycle is self._last and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+            return
+        self._last = self.cycle
+        self._timer = self.loop.call_later(_HEAD, self._look)
+
+
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 5002) -> Running:
     """Answer requests until `stop`.
 
@@ -74,6 +102,7 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 5002) -> Running:
         # whose address counts for the throttle is not for a header to say
         proxy_headers=False,
         ws="none",
+        http=Impatient,
         limit_concurrency=200,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=2,

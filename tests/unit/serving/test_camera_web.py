@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
+import time
 from urllib.parse import quote
 
 import cv2
@@ -410,6 +411,48 @@ def test_it_is_served_from_a_thread_and_a_taken_port_is_said(worker):
     assert not running.up
     with socket.socket() as free:
         free.bind(("127.0.0.1", port))
+
+
+def test_who_connects_and_does_not_ask_keeps_nobody_out(worker, monkeypatch):
+    monkeypatch.setattr("serving.camera.web.server._HEAD", 0.5)
+    running = serve(create_app(worker, TOKEN), port=0)
+    place = ("127.0.0.1", int(running.url.rpartition(":")[2]))
+    silent = []
+    try:
+        with httpx.Client(base_url=running.url) as patient:
+            assert patient.get("/healthz").status_code == 200
+            for number in range(220):  # more than there may be
+                silent.append(socket.create_connection(place))
+                if number % 2:
+                    silent[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            time.sleep(1.5)
+            assert httpx.get(f"{running.url}/healthz").status_code == 200
+            for one in silent:
+                one.settimeout(2.0)
+                assert b"200" not in one.recv(1000)
+    finally:
+        for one in silent:
+            one.close()
+        running.stop()
+
+
+def test_a_head_without_end_is_not_kept(worker):
+    running = serve(create_app(worker, TOKEN), port=0)
+    try:
+        with socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2]))) as endless:
+            endless.settimeout(5.0)
+            endless.sendall(b"GET / HTTP/1.1\r\n")
+            answer = b""
+            try:
+                for _ in range(1000):
+                    endless.sendall(b"X-Long: " + b"x" * 1000 + b"\r\n")
+            except OSError:
+                pass  # it hung up
+            else:
+                answer = endless.recv(1000)
+                assert answer == b"" or b" 400 " in answer
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("no-such-host.invalid", 0), ("127.0.0.1", 99999)])
