@@ -166,6 +166,27 @@ def test_a_table_of_somebody_else_is_refused(url: str, table: str) -> None:
     sink.close()
 
 
+def test_a_table_that_is_dropped_is_made_anew(url: str, table: str) -> None:
+    sink = SqlSink("db", url, table=table)
+    sink.deliver([record(1)], "a")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"DROP TABLE {table}"))
+    engine.dispose()
+    with pytest.raises(SinkError, match=table):
+        sink.deliver([record(2)], "b")
+    sink.deliver([record(2)], "b")  # as it comes again
+    assert rows(url, table, "track") == [(2,)]
+    sink.close()
+
+
+def test_half_a_character_holds_up_nothing(url: str, table: str) -> None:
+    sink = SqlSink("db", url, table=table)
+    sink.deliver([record(1, name="gate \ud83d")], "a")
+    assert rows(url, table, "name") == [("gate ?",)]
+    sink.close()
+
+
 def test_a_locked_file_is_told_and_survived(tmp_path: Path) -> None:
     path = tmp_path / "counts.db"
     sink = SqlSink("db", f"sqlite:///{path}?timeout=0.1")

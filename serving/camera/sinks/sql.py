@@ -73,11 +73,12 @@ class SqlSink(Sink):
     def deliver(self, records: Sequence[CountRecord], batch: str) -> None:
         """Insert what is not there yet; see `Sink.deliver`."""
         rows = [_row(record) for record in records]
+        looked, self._ready = self._ready, False  # after a failure it is looked at anew: it may be another table
         try:
             with self._engine.begin() as connection:
                 if connection.dialect.name == "postgresql":  # of this transaction alone, as a pooler wants it
                     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_ANSWER * 1000}")
-                if not self._ready:
+                if not looked:
                     self._prepare(connection)
                 self._insert(connection, rows)
         except DBAPIError as error:
@@ -177,9 +178,13 @@ def _table(name: str) -> sa.Table:
 def _row(record: CountRecord) -> dict[str, Any]:
     told = {**dict.fromkeys(_LATER), **record.to_dict()}
     told["x"], told["y"] = told.pop("position")
-    # PostgreSQL's text takes no NUL, which a name from a file may hold
-    row = {key: value.replace("\x00", "") if isinstance(value, str) else value for key, value in told.items()}
+    row = {key: _text(value) if isinstance(value, str) else value for key, value in told.items()}
     return {**row, "time": record.time.astimezone(UTC)}
+
+
+def _text(value: str) -> str:
+    """Without what no database takes, and a name from a file may hold: NUL, half a surrogate pair."""
+    return value.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _limits(url: sa.URL) -> dict[str, Any]:

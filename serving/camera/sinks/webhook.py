@@ -150,7 +150,7 @@ def signature(key: bytes, batch: str, timestamp: int, body: bytes) -> str:
 
 
 def _key(name: str, secret: str) -> bytes:
-    if not secret:
+    if not secret.removeprefix(_PREFIX):
         raise SinkError(
             f"sink {name}: secret: expected a text, got an empty one; leave the key out to sign nothing"
         )

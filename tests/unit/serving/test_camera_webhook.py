@@ -300,6 +300,7 @@ def test_a_file_of_refused_records_does_not_grow_without_end(waiting: Waiting, r
         ("host/s3cret", None, "url: expected one that begins with"),
         ("https://host:s3cret/", None, "url: expected one that begins with"),
         ("https://host/", "", "secret: expected a text, got an empty one"),
+        ("https://host/", "whsec_", "secret: expected a text, got an empty one"),
         ("https://host/", "whsec_s3cret", "secret: expected base64 after whsec_"),
     ],
 )
