@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Calendar", "interval_options"]
 
+_YEARS = 1900, 9000  # beyond them, a clock's day may have no beginning or end that Python can tell
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -74,6 +76,8 @@ class Calendar:
             raise click.UsageError("--interval needs --start: when the clip began, as 2026-03-29T00:30+01:00")
         try:
             began = datetime.fromisoformat(start)
+            if not _YEARS[0] <= began.year <= _YEARS[1]:
+                raise ValueError(began.year)
         except ValueError:
             raise click.UsageError(f"--start {start}: expected a time, as 2026-03-29T00:30+01:00") from None
         zone = own or began.tzinfo

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from camera_counting.cli.calendar import Calendar, interval_options
 from camera_counting.cli.live import until_stopped
+from camera_counting.cli.numbers import Positive
 from camera_counting.cli.output import check_writable, write_json
 from camera_counting.cli.recorded import Recorded, count_recorded
 from camera_counting.cli.tables import show_clip
@@ -56,7 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--classes", metavar="A,B,...", help="Count these classes only.")
 @click.option(
     "--fps",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(1000.0),
     help="Take a folder's pictures, or --detections, for the frames of a clip with this rate.",
 )
 @click.option(
@@ -73,7 +74,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(366 * 86_400.0),
     help="Count on a live camera for so long; default: until Ctrl-C.",
 )
 @click.option("--exact", "thrift", flag_value="exact", help="Detect in every frame.")

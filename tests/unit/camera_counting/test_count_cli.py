@@ -241,6 +241,14 @@ def test_a_truncated_clip_is_counted_with_a_warning(call, clip, tmp_path):
             "the clock of Europe/Berlin shows 2026-03-29T02:30 never",
         ),
         (["pictures", "--interval", "day", "--start", "2026-03-29T00:30+01:00"], "--interval needs a clip"),
+        (
+            ["clip.mp4", "--interval", "day", "--start", "0001-01-01T00:00+14:00"],
+            "--start 0001-01-01T00:00+14:00: expected a time",
+        ),
+        (["rtsp://h/1", "--seconds", "nan"], "'--seconds': expected a number above 0, up to 31622400, got nan"),
+        (["rtsp://h/1", "--seconds", "inf"], "up to 31622400, got inf"),
+        (["rtsp://h/1", "--seconds", "0"], "expected a number above 0"),
+        (["pictures", "--fps", "inf"], "'--fps': expected a number above 0, up to 1000, got inf"),
         (["pictures", "--json", "pictures/3.png"], "this would replace what the command reads"),
     ],
 )
