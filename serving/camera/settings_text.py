@@ -24,8 +24,17 @@ class Part(BaseModel):
 
 
 def beside(value: str | Path, info: ValidationInfo) -> Path:
-    """A path as it stands, or from the folder of the file that names it."""
-    path = Path(value).expanduser()
+    """A path as it stands, or from the folder of the file that names it.
+
+    Raises
+    ------
+    ValueError
+        Where it begins with ~ and the name of nobody.
+    """
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"expected a path, or one from the home of somebody known here, got {value}") from None
     folder = (info.context or {}).get(FOLDER)
     return path if folder is None else Path(folder) / path
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from serving.camera.settings_text import beside
 from serving.camera.sinks.base import Sink
 
 __all__ = [
@@ -42,7 +43,7 @@ class JsonLinesSettings(_Settings):
     @field_validator("file")
     @classmethod
     def _placed(cls, value: Path, info: ValidationInfo) -> Path:
-        return _beside(value, info)
+        return beside(value, info)
 
 
 class SqlSettings(_Settings):
@@ -92,7 +93,7 @@ class PredictionLogSettings(_Settings):
     @field_validator("log")
     @classmethod
     def _placed(cls, value: str, info: ValidationInfo) -> str:
-        return value if "://" in value else str(_beside(Path(value), info))
+        return value if "://" in value else str(beside(value, info))
 
 
 SinkSettings = Annotated[
@@ -141,13 +142,6 @@ def open_sink(
             from serving.camera.sinks.prediction_log import PredictionLogSink
 
             return PredictionLogSink(settings.name, settings.log, model_name=model_name, seconds=settings.seconds)
-
-
-def _beside(path: Path, info: ValidationInfo) -> Path:
-    """A path as it stands, or from the folder that the validation's context names."""
-    folder = (info.context or {}).get("folder")
-    path = path.expanduser()
-    return path if folder is None else Path(folder) / path
 
 
 def _from_environment(value: SecretStr) -> SecretStr:

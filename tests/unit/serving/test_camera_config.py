@@ -101,6 +101,14 @@ def test_paths_begin_at_the_folder_of_the_file(write: Write, tmp_path: Path) -> 
         ),
         ("model: m\nsinks: [{kind: email}]", "sinks[0]: "),
         ("model: m\nsinks: [{kind: json-lines, file: a}, {kind: json-lines, file: b}]", "sinks[1].name: "),
+        (
+            "model: m\nsinks: [{kind: json-lines, file: ~nobody-here/a}]",
+            "sinks[0].json-lines.file: expected a path",
+        ),
+        (
+            "model: m\ncameras: [{name: g, source: ~nobody-here/a.mp4}]",
+            "source: expected a path, or one from the home",
+        ),
         ("model: m\nstaleness: 0", "staleness: "),
         ("model: m\nweb: {port: 99999}", "web.port: "),
     ],
