@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.networks import IPvAnyNetwork
 
 __all__ = ["Network", "WebSettings"]
+
+_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^\s:/@?#\[\]]+")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -47,6 +50,16 @@ class WebSettings(BaseModel):
     longer_side: int = Field(default=960, ge=64, le=8192, description="Larger pictures are scaled down to this.")
     quality: int = Field(default=80, ge=10, le=100, description="Of the JPEGs.")
     session_hours: float = Field(default=12.0, gt=0, le=24 * 31, description="Until a browser must log in anew.")
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"expected names without scheme and port, an IPv6 address in brackets; {name!r:.100} is none"
+                )
+        return value
 
     @field_validator("public_url")
     @classmethod

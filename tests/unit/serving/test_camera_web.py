@@ -323,6 +323,14 @@ def test_a_name_is_told_as_json_and_never_as_html(worker, web):
     assert XSS not in web.get("/", headers=BEARER).text
 
 
+@pytest.mark.parametrize(
+    "name", ["cameras.example:443", "https://cameras.example", "::1", "", "a b", "[::1]:5002"]
+)
+def test_a_name_of_the_host_that_nobody_could_ask_for_is_refused(name):
+    with pytest.raises(ValueError, match="expected names without scheme and port"):
+        WebSettings(hosts=["localhost", name])
+
+
 def decoded(answer):
     return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
 
