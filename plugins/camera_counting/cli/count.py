@@ -4,7 +4,7 @@ detections.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from camera_counting.cli.annotated import AnnotatedClip
 from camera_counting.cli.calendar import Calendar, interval_options
 from camera_counting.cli.live import until_stopped
 from camera_counting.cli.numbers import Positive
@@ -30,7 +31,7 @@ from camera_counting.cli.tables import show_clip
 from camera_counting.errors import PictureError, SourceError
 from camera_counting.pictures import read_picture
 from camera_counting.scene import Scene
-from camera_counting.video import ClipWriter, LiveSource, PictureFolder, VideoSource, open_source
+from camera_counting.video import LiveSource, PictureFolder, VideoSource, open_source
 from camera_counting.video.address import is_camera, redacted
 from camera_counting.whole_file import is_device
 
@@ -113,6 +114,7 @@ def count(
     draw` shows it.
     """
     console = Console(stderr=True, quiet=quiet)
+    clip = AnnotatedClip(video_file)
     recorded = Recorded(detections, size, labels)
     from_file = recorded.checked(source, model_uri, video_file, fps)
     check_writable(json_file, detections if source is None else Path(source), scene_file, video_file)
@@ -125,24 +127,28 @@ def count(
     else:
         settings: dict[str, Any] = {"scene": scene, "confidence": confidence, "classes": wanted}
         check_writable(video_file, Path(source), scene_file)
-        told = _count_source(
-            source, model_uri, video_file, fps, seconds, console, calendar, _economy(thrift), settings
-        )
-    # before anything is shown: what was counted for hours must not depend on a terminal
+        told = _count_source(source, model_uri, clip, fps, seconds, console, calendar, _economy(thrift), settings)
+    # before anything is shown: what was counted for hours must not depend on a terminal, nor on a disk
+    unwritten: click.ClickException | None = None
     if json_file is not None:
-        write_json(json_file, told)
+        try:
+            write_json(json_file, told)
+        except click.ClickException as error:
+            unwritten = error
     show = _show_pictures if "pictures" in told else show_clip
     show(told, console)
     for warning in told.get("warnings", []):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
-    if video_file is not None:
+    if video_file is not None and clip.trouble is None:
         console.print(f"annotated clip: {video_file}", markup=False, highlight=False)
+    if unwritten is not None or clip.trouble is not None:
+        raise unwritten or click.ClickException(str(clip.trouble))
 
 
 def _count_source(
     source: str,
     model_uri: str,
-    video_file: Path | None,
+    clip: AnnotatedClip,
     fps: float | None,
     seconds: float | None,
     console: Console,
@@ -150,8 +156,8 @@ def _count_source(
     economy: Economy,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    if video_file is not None and video_file.suffix.lower() != ".mp4" and not is_device(video_file):
-        raise click.UsageError(f"--video {video_file}: expected the name of a file that ends in .mp4")
+    if clip.path is not None and clip.path.suffix.lower() != ".mp4" and not is_device(clip.path):
+        raise click.UsageError(f"--video {clip.path}: expected the name of a file that ends in .mp4")
     opened = open_source(source, fps=fps)
     with opened:
         if fps is not None and not Path(source).is_dir():
@@ -159,7 +165,7 @@ def _count_source(
         if seconds is not None and not isinstance(opened, LiveSource):
             raise click.UsageError(f"--seconds is for live cameras; {source} is none")
         single = isinstance(opened, PictureFolder) and fps is None
-        if single and video_file is not None:
+        if single and clip.path is not None:
             raise click.UsageError("--video needs a clip, or a folder of pictures with --fps")
         if single and calendar is not None:
             raise click.UsageError("--interval needs a clip, or a folder of pictures with --fps")
@@ -168,7 +174,7 @@ def _count_source(
         if single and isinstance(opened, PictureFolder):
             return _count_pictures(model, opened, console, **settings)
         with until_stopped(opened, seconds) if isinstance(opened, LiveSource) else nullcontext():
-            return _count_clip(model, opened, video_file, console, calendar, economy=economy, **settings)
+            return _count_clip(model, opened, clip, console, calendar, economy=economy, **settings)
 
 
 def _economy(thrift: str | None) -> Economy:
@@ -186,25 +192,19 @@ def _load(model_uri: str) -> CountingModel:
 def _count_clip(
     model: CountingModel,
     source: VideoSource,
-    video_file: Path | None,
+    clip: AnnotatedClip,
     console: Console,
     calendar: Calendar | None,
     **settings: Any,
 ) -> dict[str, Any]:
-    from camera_counting.annotate import draw_frame
-
-    with ExitStack() as stack:
-        clip = stack.enter_context(ClipWriter(video_file, source.fps or 25.0)) if video_file is not None else None
-        progress = stack.enter_context(_progress(console))
+    with clip.at(source.fps), _progress(console) as progress:
         task = progress.add_task("counting", total=source.frame_count)
 
         def on_frame(counted: FrameCount) -> None:
             nonlocal calendar
             if calendar is not None:
                 calendar = calendar.seen(counted.frame)
-            if clip is not None:
-                drawn = draw_frame(counted.image, counted.tracks, counted.camera.scene, counted.counts)
-                clip.write(drawn, counted.frame.seconds)
+            clip.write(counted)
             progress.advance(task)
 
         result = model.count_video(source, on_frame=on_frame, **settings)

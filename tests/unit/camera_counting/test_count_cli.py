@@ -21,6 +21,7 @@ import camera_counting
 from camera_counting.cli import main
 from camera_counting.detections import Detections
 from camera_counting.detectors import Detector, installed_runtimes
+from camera_counting.errors import SourceError
 from camera_counting.model import CountingModel
 from camera_counting.video import ClipWriter
 from tests.toy_detector import build
@@ -263,6 +264,39 @@ def test_what_a_user_can_put_right_is_told_in_a_sentence(call, clip, folder, arg
     assert (clip.read_bytes(), (tmp_path / "scene.yaml").read_bytes(), (folder / "3.png").read_bytes()) == before
     assert "Traceback" not in done.output
     assert not list(tmp_path.glob("o.*"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
+def test_counts_are_shown_where_they_cannot_be_written(call, clip):
+    """A disk that is full in the end must not take with it what was counted for hours."""
+    done = call("count", clip, "--model", "m", "--scene", "scene.yaml", "--json", "/dev/full")
+    assert done.exit_code == 1
+    assert "/dev/full: cannot be written: No space left on device" in done.output
+    assert "objects seen: 1 " in done.stderr
+
+
+def test_a_clip_that_cannot_be_written_any_more_takes_no_count_with_it(call, clip, tmp_path, monkeypatch):
+    real, written = ClipWriter._mux, []
+
+    def full(self, frame):  # after ten frames, as FFmpeg tells it
+        written.append(frame)
+        if len(written) > 10:
+            self.discard()
+            raise SourceError(f"{self.path}: the clip cannot be written: No space left on device")
+        real(self, frame)
+
+    monkeypatch.setattr(ClipWriter, "_mux", full)
+    options = ("--model", "m", "--scene", "scene.yaml", "--video", "o.mp4", "--json", "o.json")
+    done = call("count", clip, *options)
+    assert done.exit_code == 1
+    assert done.output.count("the clip cannot be written: No space left") == 2  # when it happened, and in the end
+    assert "annotated clip" not in done.output
+    assert json.loads((tmp_path / "o.json").read_text())["frames"] == 30
+    assert not list(tmp_path.glob("o.mp4*")) + list(tmp_path.glob(".o.mp4*"))
+    # but where there is no room for the first frame, nothing is begun
+    done = call("count", clip, *options[:-1], "other.json")
+    assert done.exit_code == 2
+    assert not (tmp_path / "other.json").exists()
 
 
 def test_an_old_result_stays_where_counting_fails(call, clip, tmp_path):
