@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import subprocess
 import threading
 import time
 
 import pytest
 
-from serving.camera.web import create_app, serve
+from serving.camera.web import WebSettings, create_app, serve
 from tests.small_worker import SmallWorker
 
 TOKEN = "a-token-of-these-tests"
@@ -50,6 +53,90 @@ def page(browser, running):
     page.on("console", lambda told: page.problems.append(told.text) if "Content Security" in told.text else None)
     yield page
     context.close()
+
+
+class TlsProxy:
+    """Speaks TLS with browsers, and passes on what they say to the page as it is."""
+
+    def __init__(self, folder):
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]
+        subprocess.run(
+            [*command, "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True
+        )
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://localhost:{self._listener.getsockname()[1]}"
+
+    def pass_on_to(self, port):
+        threading.Thread(target=self._accept, args=(port,), daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def _accept(self, port):
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain, port), daemon=True).start()
+
+    def _serve(self, plain, port):
+        try:
+            with (
+                self._context.wrap_socket(plain, server_side=True) as browser,
+                socket.create_connection(("127.0.0.1", port)) as page,
+            ):
+                browser.settimeout(0.05)
+                page.settimeout(0.05)
+                while self._moved(browser, page) and self._moved(page, browser):
+                    pass
+        except OSError:
+            return
+
+    @staticmethod
+    def _moved(one, other):
+        try:
+            said = one.recv(65536)
+        except TimeoutError:
+            return True
+        other.settimeout(10.0)
+        other.sendall(said)
+        other.settimeout(0.05)
+        return bool(said)
+
+
+def test_behind_a_proxy_with_tls_the_session_is_for_tls_alone(browser, worker, tmp_path):
+    proxy = TlsProxy(tmp_path)
+    running = serve(create_app(worker, TOKEN, WebSettings(public_url=proxy.url)), port=0)
+    proxy.pass_on_to(int(running.url.rpartition(":")[2]))
+    context = browser.new_context(ignore_https_errors=True)
+    try:
+        page = context.new_page()
+        page.goto(proxy.url)
+        page.fill("#token", TOKEN)
+        page.keyboard.press("Enter")
+        tile(page).wait_for(timeout=15_000)
+        (cookie,) = context.cookies()
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
+        assert context.request.get(f"{proxy.url}/api/status").status == 200
+    finally:
+        context.close()
+        running.stop()
+        proxy.close()
 
 
 def log_in(page, running, token=TOKEN):
