@@ -125,11 +125,14 @@ def _whole_end(file: io.FileIO) -> int:
 
 def _last_ids(file: io.FileIO, end: int, lines: int) -> set[bytes]:
     """Ids of the last lines, at most as many as asked for."""
-    start, tail = end, b""
-    while start and tail.count(b"\n") <= lines:
+    start, found = end, 0
+    blocks: list[bytes] = []
+    while start and found <= lines:
         before = max(0, start - _BLOCK)
-        tail = _read(file, before, start) + tail
+        blocks.append(_read(file, before, start))
+        found += blocks[-1].count(b"\n")
         start = before
+    tail = b"".join(reversed(blocks))
     return {_id(line) for line in tail.split(b"\n")[-lines - 1 :]}
 
 
