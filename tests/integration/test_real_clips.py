@@ -19,7 +19,7 @@ from camera_counting.counting import Economy, VideoCount, count_detections, coun
 from camera_counting.detections import Detections
 from camera_counting.detectors import GraphDetector, open_detector
 from camera_counting.scene import Scene
-from camera_counting.video import open_source
+from camera_counting.video import Frame, VideoSource, open_source
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -129,3 +129,34 @@ def test_what_is_spared_costs_no_count(real, clip, scene, true, economy):
     line = counted.counts.lines["L"]
     assert (line.into, line.out) == true
     assert counted.detected < 0.9 * counted.frames
+
+
+@pytest.mark.parametrize(
+    ("clip", "scene", "true"),
+    [("road-traffic.mp4", ROAD, (8, 0)), ("one-by-one-person-detection.mp4", TABLE, (0, 6))],
+)
+def test_ten_frames_a_second_are_enough_and_not_all_of_them_are_looked_at(real, clip, scene, true):
+    with open_source(real / clip) as source:
+        camera = Kept(source, round((source.fps or 30) / 10))
+        detector = open_detector(real / "yolo11n_int8_openvino_model")
+        counted = count_video(
+            camera, detector, detector.names, Scene.from_dict(scene), confidence=detector.confidence
+        )
+    line = counted.counts.lines["L"]
+    assert (line.into, line.out) == true
+    assert counted.detected < counted.frames
+
+
+class Kept(VideoSource):
+    """Every so manyth frame of a clip."""
+
+    def __init__(self, source: VideoSource, every: int) -> None:
+        super().__init__()
+        self._source, self._every = source, every
+        self.name, self.width, self.height = source.name, source.width, source.height
+        self.fps, self.frame_count = (source.fps or 30) / every, None
+
+    def __iter__(self) -> Iterator[Frame]:
+        kept = (frame for frame in self._source if frame.index % self._every == 0)
+        for index, frame in enumerate(kept):
+            yield Frame(index, frame.seconds, frame.image)

@@ -44,6 +44,12 @@ class Economy(BaseModel):
     most_seconds: float = Field(
         default=0.125, gt=0, le=1, description="Longest time between two detections while something moves."
     )
+    calm_seconds: float = Field(
+        default=0.21,
+        ge=0,
+        le=1,
+        description="The same while only what is known moves, and slowly; it leaves out one frame at most.",
+    )
     reach: float = Field(
         default=0.6,
         gt=0,
@@ -134,19 +140,36 @@ class FrameChoice:
             return self._detect(image, seconds)
         if self._stride is not None and seconds - self._looked + (seconds - before) / 2 < self._stride.interval():
             return "skip"
-        rested = seconds - self._detected >= self.economy.rest_seconds
-        if self._gate is not None and not rested and not self._gate.has_moved(image):
+        if self._gate is None or seconds - self._detected >= self.economy.rest_seconds:
+            return self._detect(image, seconds)
+        known = self._calm(before, seconds)
+        moved = self._gate.moved(image, known)
+        if moved == "nothing":
             self._looked = seconds
             return "repeat"
-        return self._detect(image, seconds)
+        return "skip" if moved == "known" else self._detect(image, seconds, compared=True)
 
     def seen(self, tracks: Tracks, seconds: float) -> None:
         """Take in the tracks of a frame that was detected or repeated, in pixels of frames of this size."""
         if self._stride is not None:
             self._stride.seen(tracks, seconds)
 
-    def _detect(self, image: npt.NDArray[np.uint8], seconds: float) -> Choice:
+    def _calm(self, before: float, seconds: float) -> npt.NDArray[np.float64] | None:
+        """What may move in this frame without a look at it; None where nothing may.
+
+        For cameras with few frames a second, which the stride alone would look at in every one of them. What is
+        not known yet is still met in the first frame in which it shows.
+        """
+        if self._stride is None or self._looked != before:
+            return None
+        until_next = 2 * seconds - before - self._detected
+        allowed = min(self.economy.calm_seconds, self._stride.pace())
+        return self._stride.boxes() if until_next <= allowed else None
+
+    def _detect(self, image: npt.NDArray[np.uint8], seconds: float, *, compared: bool = False) -> Choice:
         self._looked = self._detected = seconds
-        if self._gate is not None:
+        if self._gate is not None and compared:
+            self._gate.remember_compared()
+        elif self._gate is not None:
             self._gate.remember(image)
         return "detect"

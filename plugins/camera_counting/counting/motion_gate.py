@@ -8,7 +8,7 @@ is raised so far that an object could hide, it counts as motion.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from camera_counting.counting.visible_part import Part
 
-__all__ = ["MotionGate"]
+__all__ = ["MotionGate", "Moved"]
+
+Moved = Literal["nothing", "known", "something"]
 
 _Small = npt.NDArray[np.int16]
 
@@ -27,6 +29,8 @@ _COLUMNS = 160
 _LEAST, _NOISES = 3.0, 2.0
 # A limit above which nothing can be told.
 _MOST = 16.0
+# Around an object that is known, what it may have covered or left since: parts of its sides, and small pixels.
+_AROUND, _BESIDES = 0.25, 2
 
 
 class MotionGate:
@@ -49,20 +53,27 @@ class MotionGate:
     >>> picture[100:130, 200:212] = 140
     >>> gate.has_moved(picture)
     True
+    >>> gate.moved(picture, np.array([[198, 98, 214, 132]]))
+    'known'
     """
 
     def __init__(self, size: tuple[int, int], part: Part | None = None) -> None:
         x1, y1, x2, y2 = part or (0, 0, *size)
         # whole numbers of pixels are averaged, which is many times faster than parts of them
-        step = max(1, round(size[0] / _COLUMNS))
+        self._step = step = max(1, round(size[0] / _COLUMNS))
         self._small = max(1, (x2 - x1) // step), max(1, (y2 - y1) // step)
         self._rows = slice(y1, y1 + min(self._small[1] * step, y2 - y1))
         self._columns = slice(x1, x1 + min(self._small[0] * step, x2 - x1))
         self._reference: _Small | None = None
+        self._compared: _Small | None = None
 
     def remember(self, image: npt.NDArray[np.uint8]) -> None:
         """This frame is detected: compare the next ones with it."""
         self._reference = self._copy(image)
+
+    def remember_compared(self) -> None:
+        """The frame that was compared last is detected: compare the next ones with it."""
+        self._reference = self._compared
 
     def forget(self) -> None:
         """What was detected last is none of these frames: the next one counts as moved."""
@@ -70,9 +81,25 @@ class MotionGate:
 
     def has_moved(self, image: npt.NDArray[np.uint8]) -> bool:
         """Whether anything differs from the frame that was detected last."""
+        return self.moved(image) != "nothing"
+
+    def moved(self, image: npt.NDArray[np.uint8], known: npt.NDArray[np.float64] | None = None) -> Moved:
+        """What differs from the frame that was detected last.
+
+        Parameters
+        ----------
+        image : uint8 array of shape (H, W, 3)
+            RGB.
+        known : float64 array of shape (N, 4), optional
+            x1, y1, x2, y2 in pixels of the frames: objects that may move without being news.
+
+        Returns
+        -------
+        "nothing", "known" (only those and what is close to them) or "something"
+        """
+        self._compared = small = self._copy(image)
         if self._reference is None:
-            return True
-        small = self._copy(image)
+            return "something"
         change = small - self._reference
         change -= np.median(change[::4, ::4].reshape(-1, 3), axis=0).astype(np.int16)
         red, green, blue = cv2.split(np.abs(change, out=change))
@@ -81,8 +108,24 @@ class MotionGate:
         limit = _LEAST + _NOISES * typical
         # so much change everywhere is no noise (a crowd, a bus close by, a camera that shakes), or hides an object
         if limit > _MOST:
-            return True
-        return bool(cv2.blur(strength, (3, 3)).max() > limit)
+            return "something"
+        blurred = cv2.blur(strength, (3, 3))
+        if blurred.max() <= limit:
+            return "nothing"
+        if known is None:
+            return "something"
+        for x1, y1, x2, y2 in self._grown(known):
+            blurred[y1:y2, x1:x2] = 0
+        return "something" if blurred.max() > limit else "known"
+
+    def _grown(self, boxes: npt.NDArray[np.float64]) -> list[list[int]]:
+        """Boxes in pixels of the frames, with room around them, in pixels of the small copy."""
+        corner = np.array([self._columns.start, self._rows.start] * 2)
+        around = _AROUND * np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-1, -1, 1, 1)
+        small = (boxes + around - corner) / self._step + np.array([-1, -1, 1, 1]) * _BESIDES
+        small[:, :2], small[:, 2:] = np.floor(small[:, :2]), np.ceil(small[:, 2:])
+        told: list[list[int]] = small.clip(0).astype(int).tolist()
+        return told
 
     def _copy(self, image: npt.NDArray[np.uint8]) -> _Small:
         part = image[self._rows, self._columns]

@@ -72,11 +72,19 @@ class Stride:
     def __init__(self, most_seconds: float, reach: float, doubt_seconds: float = 0.3) -> None:
         self._most, self._reach, self._doubt = most_seconds, reach, doubt_seconds
         self._known: dict[int, _Known] = {}
-        self._interval = most_seconds
+        self._pace = float("inf")
 
     def interval(self) -> float:
         """Seconds from the last detection to the next one."""
-        return self._interval
+        return min(self._most, self._pace)
+
+    def pace(self) -> float:
+        """The same for the sake of what is known alone: infinite where nothing of it moves."""
+        return self._pace
+
+    def boxes(self) -> npt.NDArray[np.float64]:
+        """Where all that is known was seen last: x1, y1, x2, y2 (N, 4)."""
+        return np.array([known.box for known in self._known.values()]).reshape(-1, 4)
 
     def seen(self, tracks: Tracks, seconds: float) -> None:
         """Take in what was seen in a frame."""
@@ -97,11 +105,11 @@ class Stride:
         self._known = {
             track: known for track, known in self._known.items() if seconds - known.seconds <= _GONE_SECONDS
         }
-        self._interval = min([self._most, *(self._needed(known, seconds) for known in self._known.values())])
+        self._pace = min((self._needed(known, seconds) for known in self._known.values()), default=float("inf"))
 
     def _needed(self, known: _Known, seconds: float) -> float:
         since = known.seconds if known.sure else known.born
         in_doubt = not known.sure or known.seconds < seconds
         if in_doubt and seconds - since < self._doubt and known.may_move:
             return 0.0
-        return self._reach / known.speed if known.speed > 0 else self._most
+        return self._reach / known.speed if known.speed > 0 else float("inf")

@@ -116,6 +116,27 @@ def test_what_moves_slowly_adds_up():
     assert moved[-1]
 
 
+def test_what_is_known_may_move_and_nothing_else():
+    gate = MotionGate((WIDTH, HEIGHT), (40, 40, 320, 240))
+    known = np.array([[100.0, 100.0, 140.0, 180.0]])
+
+    def with_walker(x: int) -> np.ndarray:
+        image = noisy(x, 3)
+        image[100:180, x : x + 40] = 220
+        return image
+
+    gate.remember(with_walker(100))
+    assert gate.moved(with_walker(108), known) == "known"
+    assert gate.moved(with_walker(108)) == "something"
+    assert gate.moved(with_walker(108), np.zeros((0, 4))) == "something"
+    assert gate.moved(with_walker(100), known) == "nothing"
+    other = with_walker(108)
+    other[200:220, 60:80] = 20
+    assert gate.moved(other, known) == "something"
+    gate.remember_compared()
+    assert gate.moved(other, known) == "nothing"
+
+
 def test_only_the_part_that_is_seen_counts_as_moved():
     gate = MotionGate((WIDTH, HEIGHT), (0, 0, 160, 240))
     image = noisy(0, 0)
@@ -134,6 +155,50 @@ def test_exact_detects_every_frame_and_the_others_fewer():
         share[name] = result.detected / result.frames
     assert share["exact"] == 1
     assert share["fast"] <= share["default"] <= 0.5
+
+
+def slow_walk(choice, frames, image_of=lambda i: noisy(i, 3), fps=10.0):
+    """Choices for a square that goes down by a fifth of its size in each frame, and is seen in each detection."""
+    told = []
+    for i in range(frames):
+        image, top = image_of(i), 20 + 4 * i
+        image[top : top + 40, 100:140] = 255
+        told.append(choice.choose(image, i / fps))
+        if told[-1] != "skip":
+            choice.seen(tracks([[100, top, 140, top + 40]], i / fps, confirmed=i >= 3), i / fps)
+    return told
+
+
+def test_of_ten_frames_a_second_every_other_one_is_enough_for_what_is_known_and_slow():
+    told = slow_walk(FrameChoice(Economy.default(), GATE, (WIDTH, HEIGHT)), 30)
+    # every frame until it is certain
+    assert told[:4] == ["detect"] * 4
+    assert told[-10:] in (["skip", "detect"] * 5, ["detect", "skip"] * 5)
+
+
+def test_what_is_new_is_met_in_the_first_frame_that_shows_it():
+    for arrives in (20, 21):
+
+        def image_of(i: int, arrives: int = arrives) -> np.ndarray:
+            image = noisy(i, 3)
+            if i >= arrives:  # at the border, where nothing was
+                image[30:50, 308:320] = 20
+            return image
+
+        told = slow_walk(FrameChoice(Economy.default(), GATE, (WIDTH, HEIGHT)), 30, image_of)
+        assert told[10:arrives].count("skip") >= 4
+        assert told[arrives] == "detect", arrives
+
+
+def test_what_is_quick_for_its_size_is_looked_at_in_each_of_ten_frames_a_second():
+    # four of its sizes a second: in 1.1 s it is at the lower border
+    frames = list(count_frames(Drawn(seconds=2, fps=10, speed=160), bright, NAMES, GATE))
+    assert [frame.choice for frame in frames[:12]] == ["detect"] * 12
+    assert count_video(Drawn(seconds=2, fps=10, speed=160), bright, NAMES, GATE).counts.lines["gate"].into == 1
+
+
+def test_with_few_frames_a_second_none_is_left_out_unless_nothing_moves():
+    assert "skip" not in slow_walk(FrameChoice(Economy.default(), GATE, (WIDTH, HEIGHT)), 30, fps=8)
 
 
 def test_where_nothing_moves_hardly_anything_is_detected_and_the_stay_goes_on():
