@@ -117,23 +117,12 @@ class FrameCounter:
         while not (self._stop.is_set() or feed.over):
             taken = feed.next(_LOOK)
             if taken is not None:
-                self._prepare(taken)
-                found = last
-                with self._turns.turn(self.settings.name):
-                    newer = feed.next(0.0)
-                    self._figures.passed += newer is not None
-                    taken = newer or taken
-                    self.health = self._health.update(taken.frame.image, taken.frame.seconds)
-                    stale = time.monotonic() - taken.received > self._staleness
-                    verdict = "skip" if stale else self._verdict(taken)
-                    if not stale and (verdict == "detect" or last is None):
-                        found = last = self._detect(taken.frame.image, self.frames)
-                # the turn is given back: a disk that is slow must not keep the other cameras waiting
-                if stale:
+                taken, verdict, last = self._looked_at(feed, taken, last)
+                if verdict == "stale":
                     self._figures.stale += 1
                     happened = False
                 else:
-                    happened = self._take_in(taken, None if verdict == "skip" else found, verdict == "detect")
+                    happened = self._take_in(taken, None if verdict == "skip" else last, verdict == "detect")
                 self._commit_if_due(happened)
             else:
                 self._commit_if_due(False)
@@ -177,6 +166,29 @@ class FrameCounter:
                 for item in ahead:
                     if item.found is not None:
                         item.found.cancel()
+
+    def _looked_at(self, feed: Feed, taken: Taken, last: _Found | None) -> tuple[Taken, str, _Found | None]:
+        """Choose what a frame needs, and detect in it, or in the newest one that is there when the turn comes.
+
+        The turn is held for the detection alone: what a frame costs besides must not keep other cameras waiting.
+        """
+        self._prepare(taken)
+        self.health = self._health.update(taken.frame.image, taken.frame.seconds)
+        if self._is_stale(taken):
+            return taken, "stale", last
+        verdict = self._verdict(taken)
+        if verdict != "detect" and last is not None:
+            return taken, verdict, last
+        with self._turns.turn(self.settings.name):
+            if (newer := feed.next(0.0)) is not None:
+                self._figures.passed += 1
+                taken = newer
+                self._prepare(taken)
+                self._choice_now.detected_instead(taken.frame.image, taken.frame.seconds)
+            if self._is_stale(taken):
+                self._choice_now.missed()
+                return taken, "stale", last
+            return taken, "detect", self._detect(taken.frame.image, self.frames)
 
     def commit(self, *, patiently: bool = False) -> None:
         """Write the state; where it cannot be written, only now and then.
@@ -255,6 +267,9 @@ class FrameCounter:
         if self._metrics is not None:
             self._metrics.frame(self.settings.name, inference=inference if detected else None, delay=delay)
 
+    def _is_stale(self, taken: Taken) -> bool:
+        return time.monotonic() - taken.received > self._staleness
+
     def _is_of_another_size(self, taken: Taken) -> bool:
         return self.frames is not None and taken.frame.image.shape[1::-1] != self.frames[:2]
 
@@ -267,10 +282,14 @@ class FrameCounter:
         if self._model.current is not None and self.frames is not None:
             self._model.current.detector_for(self.frames)
 
-    def _verdict(self, taken: Taken) -> str:
+    @property
+    def _choice_now(self) -> FrameChoice:
         if self._choice is None:
             raise ServingError("a frame was chosen before its size was known")
-        return self._choice.choose(taken.frame.image, taken.frame.seconds)
+        return self._choice
+
+    def _verdict(self, taken: Taken) -> str:
+        return self._choice_now.choose(taken.frame.image, taken.frame.seconds)
 
     def _detect_in_turn(self, image: npt.NDArray[np.uint8], frames: Frames | None) -> _Found:
         with self._turns.turn(self.settings.name):

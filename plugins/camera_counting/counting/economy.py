@@ -149,6 +149,15 @@ class FrameChoice:
             return "repeat"
         return "skip" if moved == "known" else self._detect(image, seconds, compared=True)
 
+    def detected_instead(self, image: npt.NDArray[np.uint8], seconds: float) -> None:
+        """A newer frame is detected in place of the one that was to be: what `choose` need not be asked about."""
+        self._before = seconds
+        self._detect(image, seconds)
+
+    def missed(self) -> None:
+        """The frame that was to be detected is not: the next one is in any case."""
+        self._before = None
+
     def seen(self, tracks: Tracks, seconds: float) -> None:
         """Take in the tracks of a frame that was detected or repeated, in pixels of frames of this size."""
         if self._stride is not None:

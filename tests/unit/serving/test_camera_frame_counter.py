@@ -1,0 +1,122 @@
+"""From a camera's newest frames to its count."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from camera_counting.video import Frame
+from serving.camera.config import read_camera
+from serving.camera.feed import Feed, FeedStats, Taken
+from serving.camera.figures import Figures
+from serving.camera.following import ModelInUse
+from serving.camera.frame_counter import FrameCounter
+from serving.camera.lasting_count import LastingCount
+from serving.camera.state import StateStore
+from serving.camera.turns import Turns
+from tests.street import SCENE, SIZE, save_toy
+from tests.toy_detector import picture
+
+
+class HandFed(Feed):
+    """Gives the newest of the pictures that were put into it."""
+
+    error, state, over = "", "live", False
+
+    def __init__(self) -> None:
+        self._put: deque[Taken] = deque(maxlen=1)
+        self._index = 0
+
+    def put(self, image: np.ndarray, seconds: float) -> None:
+        frame = Frame(self._index, seconds, image)
+        self._put.append(Taken(frame, datetime.now(UTC), time.monotonic()))
+        self._index += 1
+
+    def next(self, timeout: float) -> Taken | None:
+        until = time.monotonic() + timeout
+        while not self._put and time.monotonic() < until:
+            time.sleep(0.002)
+        return self._put.popleft() if self._put else None
+
+    def stats(self) -> FeedStats:
+        return FeedStats(self._index)
+
+    def close(self) -> None:
+        self.over = True
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[tuple[FrameCounter, HandFed, Turns, Figures]]:
+    model = ModelInUse(str(save_toy(tmp_path / "model")), tmp_path / "models")
+    model.start()
+    store, feed = StateStore(tmp_path / "state"), HandFed()
+    turns, figures, stop = Turns(1), Figures(), threading.Event()
+    camera = read_camera({"name": "street", "source": "rtsp://127.0.0.1:9/", "scene": SCENE}, tmp_path)
+    count = LastingCount(camera, store)
+    counter = FrameCounter(count, model, turns, figures, stop, staleness=1.0, interval=60.0)
+    thread = threading.Thread(target=counter.count_newest, args=(feed,))
+    thread.start()
+    yield counter, feed, turns, figures
+    stop.set()
+    thread.join(5)
+    store.close()
+
+
+def wait_until(done) -> None:
+    deadline = time.monotonic() + 5
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def street_with(x: int) -> np.ndarray:
+    return picture(SIZE, SIZE, [("car", x, 60, x + 60, 100)])
+
+
+def test_a_frame_in_which_nothing_moved_waits_for_no_turn_at_the_detector(street) -> None:
+    _, feed, turns, figures = street
+    feed.put(street_with(20), 0.0)
+    wait_until(lambda: figures.detected == 1)
+    with turns.turn("a clip that takes long"):
+        for index in range(1, 4):
+            feed.put(street_with(20), 0.2 * index)
+            wait_until(lambda n=index: figures.rested == n)
+    assert figures.detected == 1
+
+
+def test_when_the_turn_comes_the_newest_frame_is_detected_and_compared_with(street) -> None:
+    counter, feed, turns, figures = street
+    feed.put(street_with(20), 0.0)
+    wait_until(lambda: figures.detected == 1)
+    with turns.turn("a clip that takes long"):
+        feed.put(street_with(60), 0.2)
+        wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
+        feed.put(street_with(120), 0.4)
+    wait_until(lambda: figures.detected == 2)
+    assert figures.passed == 1
+    wait_until(lambda: counter.seen.seconds == pytest.approx(0.4, abs=0.01))
+    (box,) = counter.seen.detections.at_least(0.3).boxes
+    assert box == pytest.approx([120, 60, 180, 100], abs=8)
+    # the next one is held against the frame that was detected, not against the one that waited for it
+    feed.put(street_with(120), 0.6)
+    wait_until(lambda: figures.rested == 1)
+
+
+def test_a_frame_that_got_too_old_in_the_queue_is_left_out_and_the_next_one_detected(street) -> None:
+    _, feed, turns, figures = street
+    feed.put(street_with(20), 0.0)
+    wait_until(lambda: figures.detected == 1)
+    with turns.turn("a clip that takes long"):
+        feed.put(street_with(60), 0.2)
+        wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
+        time.sleep(1.1)
+    wait_until(lambda: figures.stale == 1)
+    feed.put(street_with(60), 1.4)
+    wait_until(lambda: figures.detected == 2)
