@@ -227,7 +227,10 @@ class GraphDetector(Detector):
         return found
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
-        return list(self.detect_each(pictures, confidence))
+        if len(pictures) != 1:
+            return list(self.detect_each(pictures, confidence))
+        wanted = self.confidence if confidence is None else confidence
+        return [self.runtime.answer(self._writer(_checked(pictures[0])), partial(self._decoded, wanted))]
 
     def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:
         wanted = self.confidence if confidence is None else confidence
@@ -284,6 +287,8 @@ class FrameDetector(Detector):
         self.whole, self.fitted, self.size = whole, fitted, size
 
     def detect(self, pictures: Sequence[Picture], confidence: float | None = None) -> list[Detections]:
+        if len(pictures) == 1:
+            return (self.fitted if self._fits(pictures[0]) else self.whole).detect(pictures, confidence)
         return list(self.detect_each(pictures, confidence))
 
     def detect_each(self, pictures: Iterable[Picture], confidence: float | None = None) -> Iterator[Detections]:

@@ -105,9 +105,17 @@ class OpenVinoRuntime(Runtime):
     def submit(self, write: Write[P], read: Callable[[P, Output], A]) -> Future[A]:
         return self._workers.submit(self._answer, write, read)
 
-    def _answer(self, write: Write[P], read: Callable[[P, Output], A]) -> A:
+    def answer(self, write: Write[P], read: Callable[[P, Output], A]) -> A:
+        try:
+            slot = self._idle.get_nowait()
+        except queue.Empty:
+            return self.submit(write, read).result()  # in turn with all others
+        # to hand it to another thread and to be woken by it costs more than what is done here in Python
+        return self._answer(write, read, slot)
+
+    def _answer(self, write: Write[P], read: Callable[[P, Output], A], slot: _Slot | None = None) -> A:
         """What `read` makes of the graph's output; a worker's whole task, which waits for no other."""
-        slot = self._idle.get()
+        slot = slot or self._idle.get()
         try:
             placed = write(slot.canvas)
             try:

@@ -91,6 +91,10 @@ class Runtime(ABC):
     def submit(self, write: Write[P], read: Callable[[P, Output], A]) -> Future[A]:
         """As `run`, for one picture, without waiting for the answer."""
 
+    def answer(self, write: Write[P], read: Callable[[P, Output], A]) -> A:
+        """As `run`, for one picture."""
+        return self.submit(write, read).result()
+
     def resized(self, spec: InputSpec) -> Runtime | None:
         """The same graph for a smaller input, sharing this one's threads; None where it does not go.
 
