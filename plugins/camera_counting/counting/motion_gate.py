@@ -8,7 +8,7 @@ is raised so far that an object could hide, it counts as motion.
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -128,6 +128,12 @@ class MotionGate:
         return told
 
     def _copy(self, image: npt.NDArray[np.uint8]) -> _Small:
-        part = image[self._rows, self._columns]
-        small = cv2.resize(part, self._small, interpolation=cv2.INTER_AREA)
-        return cast("_Small", small.astype(np.int16))
+        small: npt.NDArray[Any] = image[self._rows, self._columns]
+        # halves are averaged three times as fast as other parts are
+        step = self._step
+        while step % 2 == 0 and small.shape[0] % 2 == 0 and small.shape[1] % 2 == 0:
+            half = small.shape[1] // 2, small.shape[0] // 2
+            small, step = cv2.resize(small, half, interpolation=cv2.INTER_AREA), step // 2
+        if small.shape[1::-1] != self._small:
+            small = cv2.resize(small, self._small, interpolation=cv2.INTER_AREA)
+        return small.astype(np.int16)
