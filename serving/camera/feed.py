@@ -60,6 +60,9 @@ class FeedStats:
         )
 
 
+_AHEAD = 3  # frames of a clip that are decoded before their time
+
+
 class Feed(ABC):
     """Frames of one camera. Its methods are called from one thread, but `close`, which any may call."""
 
@@ -160,7 +163,8 @@ class PacedFeed(Feed):
     """A clip played at its own pace, as a camera would show it: the newest frame is given, older ones dropped."""
 
     def __init__(self, settings: CameraSettings) -> None:
-        self._source = open_source(settings.source)
+        # more would be decoded in one go whenever clips begin, while other cameras' frames wait
+        self._source = open_source(settings.source, ahead=_AHEAD)
         self._stop = threading.Event()
         self._fresh = threading.Condition()
         self._newest: deque[Taken] = deque(maxlen=1)

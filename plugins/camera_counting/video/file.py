@@ -41,6 +41,8 @@ class VideoFile(VideoSource):
     Parameters
     ----------
     path : str or Path
+    ahead : int, optional
+        Frames that are decoded ahead at most; by default as many as quick decoding needs.
 
     Raises
     ------
@@ -49,7 +51,7 @@ class VideoFile(VideoSource):
         frames have more pixels than `camera_counting.pictures.max_pixels` allows.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, ahead: int | None = None) -> None:
         super().__init__()
         self._packets, self._end = 0, 0.0
         self._announced_end: float | None = None
@@ -71,8 +73,9 @@ class VideoFile(VideoSource):
             self._container.close()
             raise
         self.height, self.width = first_frame.shape[:2]
-        ahead = max(2, min(32, _AHEAD_BYTES // max(first_frame.nbytes, 1)))
-        self._queue: queue.Queue[Any] = queue.Queue(maxsize=int(ahead))
+        if ahead is None:
+            ahead = max(2, min(32, _AHEAD_BYTES // max(first_frame.nbytes, 1)))
+        self._queue: queue.Queue[Any] = queue.Queue(maxsize=max(1, ahead))
         self._stop = threading.Event()
         self._closing = threading.Lock()
         self._thread: threading.Thread | None = None

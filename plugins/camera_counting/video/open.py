@@ -15,7 +15,9 @@ from camera_counting.video.live import LiveSource
 __all__ = ["open_source"]
 
 
-def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -> VideoSource:
+def open_source(
+    source: str | Path | VideoSource, *, fps: float | None = None, ahead: int | None = None
+) -> VideoSource:
     """Open a live camera, a video file, a folder of pictures or a single picture.
 
     Parameters
@@ -25,6 +27,8 @@ def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -
         which tells in its `state` whether frames come. What is open already is given back as it is.
     fps : float, optional
         Rate of a folder's pictures, 1 where it is not given; a clip tells its own times.
+    ahead : int, optional
+        Frames of a clip that are decoded ahead at most.
 
     Raises
     ------
@@ -36,7 +40,7 @@ def open_source(source: str | Path | VideoSource, *, fps: float | None = None) -
     if isinstance(source, str) and is_camera(source):
         return LiveSource(source)
     path = Path(source)
-    return PictureFolder(path, fps or 1.0) if _holds_pictures(path) else VideoFile(path)
+    return PictureFolder(path, fps or 1.0) if _holds_pictures(path) else VideoFile(path, ahead=ahead)
 
 
 def _holds_pictures(path: Path) -> bool:
