@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -30,6 +31,8 @@ from serving.errors import ServingError
 __all__ = ["Worker"]
 
 _log = logging.getLogger("serving.camera")
+
+_SETTLED = 8.0  # seconds from a model's takeover until all that it brings is there, and the one before it is gone
 
 
 class Worker:
@@ -238,7 +241,13 @@ class Worker:
 
     def _watch(self) -> None:
         """Note each second what the cameras' states are, whether somebody asks or not."""
+        settled, since = None, time.monotonic()
         while not self._stopping.wait(1.0):
+            if (current := self._model.current) is settled:
+                since = time.monotonic()
+            elif time.monotonic() - since > _SETTLED:
+                settled = current
+                _set_aside()
             with self._lock:
                 runs = list(self._runs.values())
             for run in runs:
@@ -277,3 +286,13 @@ class Worker:
                     f"it does not know {', '.join(missing)}, which the camera {run.name} counts; it knows "
                     f"{', '.join(model.names[:20])}"
                 )
+
+
+def _set_aside() -> None:
+    """Let the garbage collector look no more at what was loaded, which lives as long as the worker does.
+
+    Every look at those hundreds of thousands of objects held up all cameras for a quarter of a second.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
