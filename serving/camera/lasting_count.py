@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -56,7 +57,7 @@ class LastingCount:
         self.lost = 0
         self.before: float | None = None
         self.writes = 0
-        self._abandoned = False
+        self._abandoned = threading.Event()
         self._store = store
         self._live = is_live(settings.source) or settings.clip.pace == "real-time"
         self._counting: CameraCount | None = None
@@ -167,7 +168,7 @@ class LastingCount:
 
     def abandon(self) -> None:
         """Write nothing any more: another one takes its place, while its thread still hangs somewhere."""
-        self._abandoned = True
+        self._abandoned.set()
 
     def commit(self) -> list[CountRecord] | None:
         """Write where the count stands, and what happened since the last time.
@@ -177,7 +178,7 @@ class LastingCount:
         list of CountRecord or None
             What was written; None where nothing could be, see `error`.
         """
-        if self._abandoned:
+        if self._abandoned.is_set():
             return []
         counted = self._counting.snapshot() if self._counting is not None else self._snapshot
         checkpoint = Checkpoint(
@@ -199,7 +200,7 @@ class LastingCount:
         records = list(self._waiting)
         self.writes += bool(records)
         try:
-            self._store.commit(self.settings.name, checkpoint, records)
+            self._store.commit(self.settings.name, checkpoint, records, self._abandoned.is_set)
         except StateError as error:
             if not self.error:
                 _log.error("%s: counting goes on, but: %s", self.settings.name, error)
@@ -209,6 +210,8 @@ class LastingCount:
             lost = f"; {self.lost} records of {self._name} were given up" if self.lost else ""
             self.error = f"{error}{lost}"
             return None
+        if self._abandoned.is_set():  # nobody asks any more, and whether it was written in time nobody knows
+            return []
         for _ in records:
             self._waiting.popleft()
         self.writes += bool(records)

@@ -92,6 +92,11 @@ class SharedWriter:
             if change.error is not None:
                 raise change.error
 
+    def wait_for_open_one(self) -> None:
+        """Wait until the transaction that is open, if one is, has ended in one way or the other."""
+        with self._writing:
+            return
+
     def close(self) -> None:
         """Wait for the transaction that is open, and let none follow."""
         with self._writing:

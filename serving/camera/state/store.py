@@ -120,7 +120,11 @@ class StateStore:
         _tell_absent(absent)
 
     def load(self, camera: str) -> Checkpoint | None:
-        """Where the count of a camera stood at its last commit; None for a camera that has none."""
+        """Where the count of a camera stood at its last commit; None for a camera that has none.
+
+        A commit that is on its way, perhaps to a disk that hangs, is waited for: it is the last one.
+        """
+        self._writer.wait_for_open_one()
         with self._read() as read:
             row = read.execute(
                 "SELECT snapshot, sequence, position, frame, time FROM checkpoints WHERE camera = ?", (camera,)
@@ -129,10 +133,21 @@ class StateStore:
             return None
         return Checkpoint(json.loads(row[0]), row[1], row[2], row[3], datetime.fromisoformat(row[4]))
 
-    def commit(self, camera: str, checkpoint: Checkpoint, records: Sequence[CountRecord]) -> None:
+    def commit(
+        self,
+        camera: str,
+        checkpoint: Checkpoint,
+        records: Sequence[CountRecord],
+        unless: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Write a checkpoint and what happened since the one before: all of it or nothing.
 
         Records whose id is there already are left out, so that a commit may be tried again.
+
+        Parameters
+        ----------
+        unless : callable
+            Asked within the transaction, however long it was waited for; where it says yes, nothing is written.
 
         Raises
         ------
@@ -141,7 +156,8 @@ class StateStore:
         ValueError
             Where a record has a time without a zone, or a number that is none.
         """
-        self.commit_many([(camera, checkpoint, records)])
+        apply = _camera_commit(camera, checkpoint, records)
+        self._writer.change([lambda write, standing: None if unless() else apply(write, standing)])
 
     def commit_many(self, commits: Sequence[tuple[str, Checkpoint, Sequence[CountRecord]]]) -> None:
         """Write the checkpoints and records of several cameras in one transaction; see `commit`."""

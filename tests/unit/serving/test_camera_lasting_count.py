@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,6 +164,60 @@ def test_one_that_was_left_behind_writes_nothing(store: StateStore) -> None:
     held = store.load("gate")
     assert held is not None
     assert (held.sequence, held.frame) == (0, -1)
+
+
+def hanging(tmp_path: Path) -> sqlite3.Connection:
+    """Holds the state's file, so that whoever writes waits for it, as for a disk that hangs."""
+    other = sqlite3.connect(tmp_path / "state" / "state.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_a_commit_that_hangs_does_not_land_on_its_successor(store: StateStore, tmp_path: Path) -> None:
+    before = LastingCount(camera(), store)
+    before.commit()
+    Walk(before).go(60, 160)
+    other = hanging(tmp_path)
+    late = threading.Thread(target=before.commit)
+    late.start()
+    time.sleep(0.2)
+    before.abandon()
+    successors: list[LastingCount] = []
+    begun = threading.Thread(target=lambda: successors.append(LastingCount(camera(), store)))
+    begun.start()
+    time.sleep(0.2)
+    other.execute("ROLLBACK")
+    other.close()
+    late.join(10)
+    begun.join(10)
+    held = store.load("gate")
+    assert held is not None
+    # what the successor goes on from is what stands in the state
+    assert successors[0].told == held.sequence == 0
+
+
+def test_a_commit_that_was_queued_behind_one_that_hangs_is_not_written_either(
+    store: StateStore, tmp_path: Path
+) -> None:
+    before = LastingCount(camera(), store)
+    before.commit()
+    Walk(before).go(60, 160)
+    other = hanging(tmp_path)
+    first = threading.Thread(target=LastingCount(camera(name="yard"), store).commit)
+    first.start()
+    time.sleep(0.2)
+    late = threading.Thread(target=before.commit)  # waits for the one of the other camera
+    late.start()
+    time.sleep(0.2)
+    before.abandon()
+    other.execute("ROLLBACK")
+    other.close()
+    for thread in (first, late):
+        thread.join(10)
+    held, yard = store.load("gate"), store.load("yard")
+    assert held is not None
+    assert held.sequence == 0
+    assert yard is not None
 
 
 def test_midnight_is_the_site_s(store: StateStore) -> None:
