@@ -34,7 +34,7 @@ _log = logging.getLogger("serving.camera")
 _AHEAD = 3  # frames of a clip that are detected ahead
 _STRETCH = 64  # frames of a clip after which the state is written
 _LOOK = 0.25  # seconds between two looks at whether it is to stop
-_TRY_AGAIN = 2.0  # seconds until a state that could not be written is tried again
+_TRY_AGAIN = 2.0, 30.0  # shortest and longest wait until a state that could not be written is tried again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +110,7 @@ class FrameCounter:
         self._choice: FrameChoice | None = None
         self._health = PictureHealth()
         self._committed = time.monotonic()
+        self._pause = 0.0
 
     def count_newest(self, feed: Feed) -> None:
         """Count a camera: always its newest frame, until the feed is over or this is to stop."""
@@ -196,9 +197,11 @@ class FrameCounter:
         `patiently`, where too much waits for that already, it goes on only when it can be written again.
         """
         while True:
-            if not self._count.error or time.monotonic() - self._committed >= _TRY_AGAIN:
-                self._committed = time.monotonic()
+            if not self._count.error or time.monotonic() - self._committed >= self._pause:
                 written = self._count.commit()
+                self._committed = time.monotonic()
+                # all that waits is tried each time, and it grows meanwhile
+                self._pause = min(2 * self._pause or _TRY_AGAIN[0], _TRY_AGAIN[1]) if self._count.error else 0.0
                 if written and self._metrics is not None:
                     self._metrics.counted(written)
             if not (self._count.error and patiently and self._count.is_full) or self._stop.wait(1.0):

@@ -9,8 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,16 @@ from camera_counting.counting.intervals import Interval, interval_of
 from camera_counting.time_zones import time_zone as zone_named
 from serving.camera.records import CountRecord
 from serving.camera.state import outbox, tallies
+from serving.camera.state.checkpoint import Checkpoint, change_of
 from serving.camera.state.file import in_a_sentence, open_state
 from serving.camera.state.outbox import Batch
 from serving.camera.state.shared_writer import SharedWriter, Standing
+from serving.camera.state.texts import Texts
 from serving.errors import StateError
 
 __all__ = ["Checkpoint", "StateStore"]
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Where the count of one camera stands.
-
-    Parameters
-    ----------
-    snapshot : dict
-        Of the counting engine, ready for JSON.
-    sequence : int
-        How many events the camera has had; what the ids of its records are made of.
-    position : float or None
-        Seconds into a clip; None for a live source.
-    frame : int
-        Index of the last frame that is in the snapshot.
-    time : datetime
-        When that frame was received, UTC.
-    """
-
-    snapshot: dict[str, Any]
-    sequence: int
-    position: float | None
-    frame: int
-    time: datetime
 
 
 class StateStore:
@@ -85,6 +61,7 @@ class StateStore:
     Examples
     --------
     >>> import tempfile
+    >>> from datetime import UTC
     >>> store = StateStore(Path(tempfile.mkdtemp()), sinks=["file"])
     >>> now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     >>> record = CountRecord("a", "gate", "crossing", "line", "in", now, "car", 1, 0.9, (3.0, 4.0), 17)
@@ -105,6 +82,7 @@ class StateStore:
         self.epoch, self.trouble = self._file.epoch, self._file.trouble
         self._closed = False
         self._reading = threading.Lock()
+        self._texts = Texts()
         absent: dict[str, int] = {}
 
         def enrol(write: sqlite3.Connection, standing: Standing) -> None:
@@ -156,12 +134,24 @@ class StateStore:
         ValueError
             Where a record has a time without a zone, or a number that is none.
         """
-        apply = _camera_commit(camera, checkpoint, records)
-        self._writer.change([lambda write, standing: None if unless() else apply(write, standing)])
+        self._commit([(camera, checkpoint, records)], unless)
 
     def commit_many(self, commits: Sequence[tuple[str, Checkpoint, Sequence[CountRecord]]]) -> None:
         """Write the checkpoints and records of several cameras in one transaction; see `commit`."""
-        self._writer.change([_camera_commit(*told) for told in commits])
+        self._commit(commits, lambda: False)
+
+    def _commit(
+        self, commits: Sequence[tuple[str, Checkpoint, Sequence[CountRecord]]], unless: Callable[[], bool]
+    ) -> None:
+        texts = [self._texts.of(records) for _, _, records in commits]
+        changes = [change_of(*told, of, unless) for told, of in zip(commits, texts, strict=True)]
+        try:
+            self._writer.change(changes)
+        except StateError:
+            for of in texts:
+                self._texts.keep(of)
+            raise
+        self._texts.drop()
 
     def forget(self, camera: str) -> None:
         """Drop the checkpoint of a camera; its counts and the records on their way stay.
@@ -301,32 +291,6 @@ class StateStore:
                 yield self._file.read
             except sqlite3.Error as error:
                 raise StateError(f"cannot read the state in {self.folder}: {in_a_sentence(error)}") from error
-
-
-def _camera_commit(
-    camera: str, checkpoint: Checkpoint, records: Sequence[CountRecord]
-) -> Callable[[sqlite3.Connection, Standing], None]:
-    """What writes a commit; all that can be wrong with it is found here, before anybody waits for the disk."""
-    for record in records:
-        if record.time.tzinfo is None:
-            raise ValueError(f"record {record.id}: expected a time with its zone, got {record.time.isoformat()}")
-    row = (
-        camera,
-        json.dumps(checkpoint.snapshot, separators=(",", ":")),
-        checkpoint.sequence,
-        checkpoint.position,
-        checkpoint.frame,
-        checkpoint.time.astimezone(UTC).isoformat(),
-    )
-    texts = [(r.id, json.dumps(r.to_dict(), separators=(",", ":"), allow_nan=False)) for r in records]
-
-    def apply(write: sqlite3.Connection, standing: Standing) -> None:
-        write.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)", row)
-        new = outbox.append(write, texts, standing.newest)
-        standing.newest += len(new)
-        tallies.add(write, [records[index] for index in new], time.time())
-
-    return apply
 
 
 def _tell_absent(absent: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from serving.camera.frame_counter import FrameCounter
 from serving.camera.lasting_count import LastingCount
 from serving.camera.state import StateStore
 from serving.camera.turns import Turns
+from serving.errors import StateError
 from tests.street import SCENE, SIZE, save_toy
 from tests.toy_detector import picture
 
@@ -120,3 +122,33 @@ def test_a_frame_that_got_too_old_in_the_queue_is_left_out_and_the_next_one_dete
     wait_until(lambda: figures.stale == 1)
     feed.put(street_with(60), 1.4)
     wait_until(lambda: figures.detected == 2)
+
+
+def test_while_nothing_can_be_written_it_is_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelInUse(str(tmp_path / "model"), tmp_path / "models")
+    store = StateStore(tmp_path / "state")
+    camera = read_camera({"name": "street", "source": "rtsp://127.0.0.1:9/", "scene": SCENE}, tmp_path)
+    count = LastingCount(camera, store)
+    counter = FrameCounter(count, model, Turns(1), Figures(), threading.Event(), staleness=1.0, interval=1.0)
+    tried: list[float] = []
+    now = 0.0
+
+    def full(*_: object) -> None:
+        tried.append(now)
+        raise StateError("the disk is full")
+
+    monkeypatch.setattr("serving.camera.frame_counter.time", SimpleNamespace(monotonic=lambda: now))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "commit", full)
+        for tenth in range(1800):  # three minutes of a camera with ten frames a second
+            now = tenth / 10
+            counter.commit()
+    # after 2, 4, 8 and 16 seconds, and then every 30
+    assert tried == pytest.approx([0, 2, 6, 14, 30, 60, 90, 120, 150], abs=0.11)
+    now = 180.1
+    counter.commit()
+    assert count.error == ""
+    assert store.load("street") is not None
+    store.close()

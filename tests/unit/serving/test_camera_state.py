@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.camera.records import CountRecord
 from serving.camera.state import StateStore
 from serving.errors import StateError
 from tests.camera_records import NOON, checkpoint, record
@@ -450,6 +451,33 @@ def test_the_fault_of_one_camera_is_not_that_of_the_others(tmp_path: Path) -> No
     assert failures == {"broken": "UnicodeEncodeError", "huge": "OverflowError"}
     assert store.backlog("file") == 40
     assert store.load("huge") is None
+    store.close()
+
+
+def test_what_a_full_disk_refuses_is_worked_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_out: list[str] = []
+    to_dict = CountRecord.to_dict
+
+    def counted(self: CountRecord) -> dict[str, object]:
+        worked_out.append(self.id)
+        return to_dict(self)
+
+    monkeypatch.setattr(CountRecord, "to_dict", counted)
+    store = StateStore(tmp_path, sinks=["file"])
+    waiting = [record(number) for number in range(200)]
+    pages = store._file.write.execute("PRAGMA page_count").fetchone()[0]
+    store._file.write.execute(
+        f"PRAGMA max_page_count={pages}"
+    )  # what SQLite then says is what it says of a full disk
+    for tries in range(1, 6):
+        with pytest.raises(StateError, match="the disk is full"):
+            store.commit("gate", checkpoint(200 + tries), [*waiting, record(200 + tries)])
+        waiting.append(record(200 + tries))
+    assert sorted(worked_out) == sorted(of.id for of in waiting)
+    store._file.write.execute("PRAGMA max_page_count=1000000")
+    store.commit("gate", checkpoint(300), waiting)
+    assert numbers(store, "file") == [of.track for of in waiting]
+    assert store._texts._kept == {}
     store.close()
 
 
