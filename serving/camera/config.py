@@ -206,7 +206,7 @@ class WorkerConfig(Part):
     staleness: Seconds = 1.0
     """Seconds after which a live frame is too old to be counted."""
     snapshot_interval: Seconds = 1.0
-    """Seconds after which the state is written even where nothing happened."""
+    """Seconds after which the state is written where nothing happened; at least 30 while nobody is in sight."""
     follow_interval: Seconds = 5.0
     """Seconds between two looks at the model's alias."""
     samples: SampleSettings | None = None

@@ -34,6 +34,7 @@ _log = logging.getLogger("serving.camera")
 _AHEAD = 3  # frames of a clip that are detected ahead
 _STRETCH = 64  # frames of a clip after which the state is written
 _LOOK = 0.25  # seconds between two looks at whether it is to stop
+_IDLE = 30.0  # seconds after which the state is written while there is nobody to be seen
 _TRY_AGAIN = 2.0, 30.0  # shortest and longest wait until a state that could not be written is tried again
 
 
@@ -67,7 +68,7 @@ class FrameCounter:
     staleness : float
         Seconds after which a live frame is too old to be counted.
     interval : float
-        Seconds after which the state is written even where nothing happened.
+        Seconds after which the state is written even where nothing happened, but somebody is in sight.
     keepers : sequence of FrameKeeper
     faint : float, optional
         Keepers and page see detections down to this confidence, where it is lower than what counts.
@@ -213,7 +214,8 @@ class FrameCounter:
             self.commit()
 
     def _commit_if_due(self, happened: bool) -> None:
-        if happened or time.monotonic() - self._committed >= self._interval:
+        interval = max(self._interval, _IDLE) if self._count.is_idle else self._interval
+        if happened or time.monotonic() - self._committed >= interval:
             self.commit()
 
     def _drain(self, ahead: deque[_Ahead], pool: ThreadPoolExecutor) -> None:

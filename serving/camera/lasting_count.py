@@ -29,6 +29,8 @@ _log = logging.getLogger("serving.camera")
 
 # Records that wait in memory while the state cannot be written: about 100 MB, hours of a busy street.
 _MOST_WAITING = 200_000
+# Seconds after the last track was seen from which none is waited for any more: more than the tracker's patience.
+_QUIET = 12.0
 
 
 class LastingCount:
@@ -74,6 +76,8 @@ class LastingCount:
         # of a live source: what is added to its own clock, which begins anew with every connection
         self._later, self._frames_before = 0.0, 0
         self._first = True
+        self._changed = True
+        self._last_track: float | None = None  # seconds; those that were restored may be there in the first frame
         self._resume(store.load(settings.name))
 
     @property
@@ -143,6 +147,9 @@ class LastingCount:
         seconds, index = frame.seconds + self._later, frame.index + self._frames_before
         seconds = max(seconds, self._seconds + 1e-3) if self._live and self._frame >= 0 else seconds
         tracks, events = counting.step(detections, seconds, index, (width, height))
+        if len(tracks.ids) or events or self._last_track is None:
+            self._last_track = seconds
+        self._changed = True
         self._seconds, self._frame, self._time = seconds, index, time
         self.before, self._counted = self._counted, seconds
         return tracks, self._recorded(events, loaded)
@@ -161,10 +168,17 @@ class LastingCount:
             self.round += 1
             self._began += timedelta(seconds=self._seconds)
             self._first, self._frame, self._seconds = True, -1, 0.0
-            self._later, self._frames_before, self._counted = 0.0, 0, None
+            self._later, self._frames_before, self._counted, self._last_track = 0.0, 0, None, None
         else:
             self.ended = True
         return records
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to write but how late it is: no frame came, or there is nobody in them."""
+        last = self._seconds if self._last_track is None else self._last_track
+        quiet = self._live and self._seconds - last > _QUIET
+        return not (self._waiting or self.error) and (quiet or not self._changed)
 
     def abandon(self) -> None:
         """Write nothing any more: another one takes its place, while its thread still hangs somewhere."""
@@ -215,6 +229,7 @@ class LastingCount:
         for _ in records:
             self._waiting.popleft()
         self.writes += bool(records)
+        self._changed = False
         if self.error:
             _log.info("%s: the state is written again, %d records with it", self.settings.name, len(records))
         self.error = ""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,4 +151,71 @@ def test_while_nothing_can_be_written_it_is_tried_less_and_less_often(
     counter.commit()
     assert count.error == ""
     assert store.load("street") is not None
+    store.close()
+
+
+class Played(Feed):
+    """Pictures ten times a second by a clock of its own, None for a moment without one."""
+
+    error, state, over = "", "live", False
+
+    def __init__(self, pictures: list[np.ndarray | None]) -> None:
+        self._pictures, self.index = pictures, 0
+
+    @property
+    def now(self) -> float:
+        return self.index / 10
+
+    def next(self, timeout: float) -> Taken | None:
+        if timeout == 0:
+            return None  # no newer one
+        self.index += 1
+        self.over = self.index == len(self._pictures)
+        image = self._pictures[self.index - 1]
+        moment = datetime(2026, 5, 1, tzinfo=UTC) + timedelta(seconds=self.now)
+        return None if image is None else Taken(Frame(self.index, self.now, image), moment, self.now)
+
+    def stats(self) -> FeedStats:
+        return FeedStats(self.index)
+
+    def close(self) -> None:
+        return
+
+
+def test_the_state_is_written_while_somebody_is_in_sight_and_hardly_while_nobody_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelInUse(str(save_toy(tmp_path / "model")), tmp_path / "models")
+    model.start()
+    store = StateStore(tmp_path / "state")
+    camera = read_camera({"name": "street", "source": "rtsp://127.0.0.1:9/", "scene": SCENE}, tmp_path)
+    count = LastingCount(camera, store)
+    empty = picture(SIZE, SIZE, [])
+    parked = street_with(20)
+    # ten seconds with a car, a minute without, ten seconds with one again, and a minute in which no frame comes
+    feed = Played([parked] * 100 + [empty] * 600 + [parked] * 100 + [None] * 600 + [None])
+    written: list[float] = []
+    commit = store.commit
+
+    def noted(*told: object) -> None:
+        written.append(feed.now)
+        commit(*told)
+
+    monkeypatch.setattr(store, "commit", noted)
+    monkeypatch.setattr("serving.camera.frame_counter.time", SimpleNamespace(monotonic=lambda: feed.now))
+    counter = FrameCounter(count, model, Turns(1), Figures(), threading.Event(), staleness=1.0, interval=1.0)
+    counter.count_newest(feed)
+
+    def between(first: float, last: float) -> int:
+        return sum(first < moment <= last for moment in written)
+
+    assert between(0, 10) >= 9
+    # somebody who is hidden may come back for some seconds
+    assert between(10, 25) >= 11
+    assert between(25, 70) <= 2
+    assert between(70.0, 70.3) == 1, "at once when somebody comes"
+    assert between(70, 80) >= 9
+    assert between(81.5, 139.9) <= 2
+    # the last one is when it ends
+    assert written[-1] == pytest.approx(140, abs=0.2)
     store.close()
