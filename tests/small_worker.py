@@ -43,6 +43,7 @@ class SmallWorker:
         self.overrides: dict[str, dict[str, Any]] = {}
         self.worker: dict[str, Any] = {}
         self.views_asked = 0
+        self.well = True
         self._counts: dict[str, CameraCount] = {}
         self._views: dict[str, SmallView] = {}
         self._lock = threading.Lock()
@@ -94,6 +95,9 @@ class SmallWorker:
     def view(self, camera: str) -> SmallView | None:
         self.views_asked += 1
         return self._views.get(camera)
+
+    def is_well(self) -> bool:
+        return self.well
 
     def status(self) -> WorkerStatus:
         with self._lock:

@@ -99,6 +99,8 @@ class WorkerStatus:
     durable : bool
         Whether the state could be written the last time; counting goes on where it could not.
     state_error : str
+    state_trouble : str
+        Why the state had to be begun anew when the worker was started; empty where it had not.
     """
 
     started: datetime
@@ -109,3 +111,4 @@ class WorkerStatus:
     state_error: str
     cameras: tuple[CameraStatus, ...]
     sinks: tuple[SinkStatus, ...]
+    state_trouble: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ __all__ = ["Worker"]
 
 _log = logging.getLogger("serving.camera")
 
+_ILL = 30.0  # seconds without a look at the cameras from which something hangs
 _SETTLED = 8.0  # seconds from a model's takeover until all that it brings is there, and the one before it is gone
 
 
@@ -75,6 +77,7 @@ class Worker:
         )
         self.metrics = CameraMetrics(self.status)
         self._stopping = threading.Event()
+        self._round = math.inf  # when the cameras were looked at last
         self._watcher = threading.Thread(target=self._watch, name="camera-watch", daemon=True)
         self._around = Surroundings(
             self._model,
@@ -202,9 +205,14 @@ class Worker:
             model_error=self._model.error,
             durable=not error,
             state_error=error,
+            state_trouble=self._store.trouble,
             cameras=tuple(run.status() for run in runs),
             sinks=tuple(delivery.status() for delivery in self._deliveries),
         )
+
+    def is_well(self) -> bool:
+        """Whether its cameras are looked after; what it costs to tell does not grow with them."""
+        return self._stopping.is_set() or time.monotonic() - self._round < _ILL
 
     def view(self, camera: str) -> View | None:
         """The latest frame of a camera with what is known of it; None before the first.
@@ -243,6 +251,7 @@ class Worker:
         """Note each second what the cameras' states are, whether somebody asks or not."""
         settled, since = None, time.monotonic()
         while not self._stopping.wait(1.0):
+            self._round = time.monotonic()
             if (current := self._model.current) is settled:
                 since = time.monotonic()
             elif time.monotonic() - since > _SETTLED:

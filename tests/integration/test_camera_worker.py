@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,9 +23,10 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.camera.__main__ import main
+from serving.camera.camera_run import CameraRun
 from serving.camera.config import ConfigError, read_config
 from serving.camera.state import StateStore
-from serving.camera.status import CameraStatus
+from serving.camera.status import CameraState, CameraStatus
 from serving.camera.worker import Worker
 from serving.errors import ServingError, StateError
 from tests.rtsp_camera import RtspCamera
@@ -200,6 +202,35 @@ def test_what_cannot_be_written_is_counted_and_written_later(
     worker.stop()
     told = (tmp_path / "events.jsonl").read_text()
     assert told.count('"crossing"') == 2 * ROUNDS
+
+
+def test_a_state_that_had_to_be_begun_anew_is_told(start: Start, shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.db").write_bytes(b"no database" * 100)
+    trouble = start(clip(shared)).status().state_trouble
+    assert "was damaged" in trouble
+    assert "a new one is begun: the day's counts start at zero" in trouble
+
+
+def test_a_worker_that_looks_after_nobody_is_not_well(
+    start: Start, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+    watch = CameraRun.watch
+
+    def hang(run: CameraRun) -> tuple[CameraState, str]:
+        hangs.wait(20)
+        return watch(run)
+
+    monkeypatch.setattr("serving.camera.worker._ILL", 2.5)
+    worker = start(clip(shared))
+    wait_for(lambda: status(worker, "street").frames > 10)
+    time.sleep(3.0)
+    assert worker.is_well()
+    monkeypatch.setattr(CameraRun, "watch", hang)
+    wait_for(lambda: not worker.is_well())
+    hangs.set()
+    wait_for(worker.is_well)
 
 
 def test_a_clip_that_is_repeated_is_counted_each_time(start: Start, shared: Path, tmp_path: Path) -> None:

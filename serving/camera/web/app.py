@@ -93,11 +93,8 @@ def _add_page(
 ) -> None:
     @app.get("/healthz")
     def health() -> Response:
-        try:
-            worker.status()
-        except Exception:  # noqa: BLE001 - whatever it is, the answer tells no more than that it is not well
-            return PlainTextResponse("not ok\n", 503)
-        return PlainTextResponse("ok\n")
+        # whoever asks need not log in, so it must cost nothing
+        return PlainTextResponse("ok\n") if worker.is_well() else PlainTextResponse("not ok\n", 503)
 
     @app.get("/")
     def page() -> Response:

@@ -19,6 +19,10 @@ from serving.camera.web.worker import View, WorkerLike
 
 __all__ = ["LivePicture", "LivePictures"]
 
+# The part of one core that pictures may take, all cameras together; the weight of the newest in what one takes.
+_SHARE, _FRESH = 0.25, 0.2
+_ASKED_FOR = 5.0  # seconds for which somebody who has asked for a camera is taken to be looking at it
+
 
 @dataclass(frozen=True, slots=True)
 class LivePicture:
@@ -35,10 +39,15 @@ class _Live:
     blur: PeopleBlur = field(default_factory=PeopleBlur)
     last: LivePicture | None = None
     made: float = -np.inf
+    asked: float = -np.inf
 
 
 class LivePictures:
-    """Annotated pictures of a worker's cameras. Thread-safe."""
+    """Annotated pictures of a worker's cameras. Thread-safe.
+
+    However many look on, a picture is drawn once, each camera's at most so many times per second, and all of them
+    together in a quarter of a core: where many cameras are looked at, each is drawn less often, and all alike.
+    """
 
     def __init__(self, worker: WorkerLike, settings: WebSettings) -> None:
         self._worker, self._settings = worker, settings
@@ -46,9 +55,17 @@ class LivePictures:
         self._live: dict[str, _Live] = {}
         # drawing must not take the processor from counting: one picture at a time
         self._turn = threading.Semaphore(1)
+        self._cost = 0.0  # seconds of processor time that a picture takes
 
     def picture(self, camera: str) -> LivePicture | None:
         """The latest one; None where the camera is not known, or has shown nothing yet."""
+        now = time.monotonic()
+        with self._lock:
+            live = self._live.get(camera)
+            if live is not None:
+                live.asked = now
+                if live.last is not None and now - live.made < self._pause(now):
+                    return live.last
         try:
             view = self._worker.view(camera)
         except KeyError:
@@ -59,16 +76,22 @@ class LivePictures:
             return None
         with self._lock:
             live = self._live.setdefault(camera, _Live())
+            live.asked = now
+            pause = self._pause(now)
         with live.lock:
-            if live.last is not None and (
-                live.last.time == view.time
-                or time.monotonic() - live.made < 1 / self._settings.pictures_per_second
-            ):
-                return live.last
-            with self._turn:
-                live.made = time.monotonic()
-                live.last = self._drawn(view, live.blur)
+            # somebody else may have drawn it meanwhile
+            if live.last is None or (live.last.time != view.time and time.monotonic() - live.made >= pause):
+                with self._turn:
+                    live.made, began = time.monotonic(), time.thread_time()
+                    live.last = self._drawn(view, live.blur)
+                    took = time.thread_time() - began
+                    self._cost += (_FRESH if self._cost else 1.0) * (took - self._cost)
             return live.last
+
+    def _pause(self, now: float) -> float:
+        """Seconds from one picture of a camera to its next; called with the lock held."""
+        looked_at = sum(now - live.asked < _ASKED_FOR for live in self._live.values())
+        return max(1 / self._settings.pictures_per_second, looked_at * self._cost / _SHARE)
 
     def _drawn(self, view: View, blur: PeopleBlur) -> LivePicture:
         image, hidden = view.image, ""

@@ -46,6 +46,10 @@ class WorkerLike(Protocol):
         """The whole worker now."""
         ...
 
+    def is_well(self) -> bool:
+        """Whether it looks after its cameras; asked often, by anybody."""
+        ...
+
     def view(self, camera: str, /) -> View | None:
         """The latest frame of a camera; None where there is none (yet)."""
         ...

@@ -250,6 +250,7 @@ function show(status) {
     const why = status.state_error || "the reason is in the worker's log";
     problems.push(`Counts are not being written, and a restart would lose them: ${why}`);
   }
+  if (status.state_trouble) problems.push(`State: ${status.state_trouble}`);
   for (const sink of status.sinks) {
     if (!sink.up) problems.push(`Sink ${sink.name}: ${sink.error || "down"} (${number(sink.waiting)} waiting)`);
     if (sink.lost) problems.push(`Sink ${sink.name} has lost ${number(sink.lost)} records`);
