@@ -34,6 +34,9 @@ _log = logging.getLogger("serving.camera")
 _AHEAD = 3  # frames of a clip that are detected ahead
 _STRETCH = 64  # frames of a clip after which the state is written
 _LOOK = 0.25  # seconds between two looks at whether it is to stop
+# Seconds for which a frame may wait for its turn before a newer one is taken instead: what comes all at once, from
+# cameras in step, is counted as long as it is done before long.
+_PATIENCE = 0.2
 _IDLE = 30.0  # seconds after which the state is written while there is nobody to be seen
 _TRY_AGAIN = 2.0, 30.0  # shortest and longest wait until a state that could not be written is tried again
 
@@ -170,24 +173,24 @@ class FrameCounter:
                         item.found.cancel()
 
     def _looked_at(self, feed: Feed, taken: Taken, last: _Found | None) -> tuple[Taken, str, _Found | None]:
-        """Choose what a frame needs, and detect in it, or in the newest one that is there when the turn comes.
+        """Choose what a frame needs, and detect in it, or in the newest one where its turn was long in coming.
 
         The turn is held for the detection alone: what a frame costs besides must not keep other cameras waiting.
         """
         self._prepare(taken)
         self.health = self._health.update(taken.frame.image, taken.frame.seconds)
-        if self._is_stale(taken):
+        if self._age(taken) > self._staleness:
             return taken, "stale", last
         verdict = self._verdict(taken)
         if verdict != "detect" and last is not None:
             return taken, verdict, last
         with self._turns.turn(self.settings.name):
-            if (newer := feed.next(0.0)) is not None:
+            if self._age(taken) > _PATIENCE and (newer := feed.next(0.0)) is not None:
                 self._figures.passed += 1
                 taken = newer
                 self._prepare(taken)
                 self._choice_now.detected_instead(taken.frame.image, taken.frame.seconds)
-            if self._is_stale(taken):
+            if self._age(taken) > self._staleness:
                 self._choice_now.missed()
                 return taken, "stale", last
             return taken, "detect", self._detect(taken.frame.image, self.frames)
@@ -272,8 +275,8 @@ class FrameCounter:
         if self._metrics is not None:
             self._metrics.frame(self.settings.name, inference=inference if detected else None, delay=delay)
 
-    def _is_stale(self, taken: Taken) -> bool:
-        return time.monotonic() - taken.received > self._staleness
+    def _age(self, taken: Taken) -> float:
+        return time.monotonic() - taken.received
 
     def _is_of_another_size(self, taken: Taken) -> bool:
         return self.frames is not None and taken.frame.image.shape[1::-1] != self.frames[:2]

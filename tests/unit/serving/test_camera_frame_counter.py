@@ -93,7 +93,20 @@ def test_a_frame_in_which_nothing_moved_waits_for_no_turn_at_the_detector(street
     assert figures.detected == 1
 
 
-def test_when_the_turn_comes_the_newest_frame_is_detected_and_compared_with(street) -> None:
+def test_what_waits_for_a_turn_for_a_moment_only_is_not_left_out(street) -> None:
+    _, feed, turns, figures = street
+    feed.put(street_with(20), 0.0)
+    wait_until(lambda: figures.detected == 1)
+    with turns.turn("another camera"):
+        feed.put(street_with(60), 0.2)
+        wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
+        feed.put(street_with(120), 0.3)
+        time.sleep(0.03)
+    wait_until(lambda: figures.detected == 3)
+    assert figures.passed == 0
+
+
+def test_when_the_turn_is_long_in_coming_the_newest_frame_is_detected_and_compared_with(street) -> None:
     counter, feed, turns, figures = street
     feed.put(street_with(20), 0.0)
     wait_until(lambda: figures.detected == 1)
@@ -101,6 +114,7 @@ def test_when_the_turn_comes_the_newest_frame_is_detected_and_compared_with(stre
         feed.put(street_with(60), 0.2)
         wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
         feed.put(street_with(120), 0.4)
+        time.sleep(0.25)
     wait_until(lambda: figures.detected == 2)
     assert figures.passed == 1
     wait_until(lambda: counter.seen.seconds == pytest.approx(0.4, abs=0.01))
