@@ -8,6 +8,10 @@ counted by one worker with its state and a sink, as in service. A camera falls b
 98 % of the frames that were shown to it, or where half of its frames were counted later than the next one came.
 Exit code 1 where one does.
 
+Processor time is that of the whole process, per frame that was counted. The clips are read and decoded in it, as a
+camera's stream would be; what decoding takes is told beside it, from the same clips decoded alone. On a machine
+that does other work too, processor time can be compared; whether a camera falls behind cannot.
+
 `--soak` counts that many frames of two cameras as fast as they can be decoded, with a detector of coloured
 rectangles, and says how memory grows: exit code 1 where the last tenth needs a tenth more than the second.
 """
@@ -25,6 +29,7 @@ import psutil
 import yaml
 
 from benchmarks.record import keep, table
+from camera_counting.video import open_source
 from serving.camera.config import read_config
 from serving.camera.status import CameraStatus
 from serving.camera.worker import Worker
@@ -49,6 +54,7 @@ def main() -> None:
 
 def _live(folder: Path, model: str, number: int, seconds: float, economy: str) -> None:
     clips = _streets(folder, min(number, 4))
+    decoding = _decoding_ms(clips[0][0])
     cameras = [
         {
             "name": f"camera {index + 1:02d}",
@@ -90,10 +96,17 @@ def _live(folder: Path, model: str, number: int, seconds: float, economy: str) -
     columns = ["camera", "received", "counted", "detected", "dropped", "stale", "delay p50 ms", "p95 ms"]
     table(f"{number} cameras of {_SIZE[0]}x{_SIZE[1]} at {_FPS} fps for {elapsed:.0f} s", columns, rows)
     memory = process.memory_info().rss / 2**20
+    received, counted, detected = (sum(one[key] for one in figures) for key in ("received", "counted", "detected"))
+    per_frame = 1000 * cores * elapsed / max(counted, 1)
     print(
+        f"{counted / elapsed:.0f} of {received / elapsed:.0f} frames/s counted, "
+        f"{detected / max(counted, 1):.0%} of them detected\n"
+        f"{per_frame:.1f} ms of processor time per counted frame, {decoding:.1f} ms of it to decode\n"
         f"{cores:.2f} cores of {psutil.cpu_count()} busy, {memory:.0f} MiB; {len(behind)} of {number} fall behind"
     )
-    keep("cameras", {"economy": economy, "cores": round(cores, 2), "MiB": round(memory), "cameras": figures})
+    told = {"economy": economy, "cores": round(cores, 2), "MiB": round(memory)}
+    told |= {"processor_ms_per_frame": round(per_frame, 2), "decoding_ms_per_frame": round(decoding, 2)}
+    keep("cameras", told | {"cameras": figures})
     if behind:
         raise SystemExit(f"these cameras fall behind: {', '.join(behind)}")
 
@@ -141,6 +154,15 @@ def _streets(folder: Path, number: int) -> list[tuple[Path, Path]]:
         )  # fmt: skip
         made.append((clip.video, clip.scene))
     return made
+
+
+def _decoding_ms(clip: Path) -> float:
+    """Processor time that a frame of a clip takes to be decoded."""
+    process = psutil.Process()
+    began = sum(process.cpu_times()[:2])
+    with open_source(clip) as source:
+        frames = sum(1 for _ in source)
+    return 1000 * (sum(process.cpu_times()[:2]) - began) / frames
 
 
 def _by_name(worker: Worker) -> dict[str, CameraStatus]:
