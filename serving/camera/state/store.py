@@ -148,10 +148,11 @@ class StateStore:
         try:
             self._writer.change(changes)
         except StateError:
-            for of in texts:
-                self._texts.keep(of)
+            for (_, _, records), of in zip(commits, texts, strict=True):
+                self._texts.keep(records, of)
             raise
-        self._texts.drop()
+        for _, _, records in commits:
+            self._texts.drop(records)
 
     def forget(self, camera: str) -> None:
         """Drop the checkpoint of a camera; its counts and the records on their way stay.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from itertools import islice
 
 from serving.camera.records import CountRecord
 
@@ -25,7 +27,9 @@ class Texts:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, str] = {}
+        self._lock = threading.Lock()
+        # with the record itself: one that was never written may leave its id to another one
+        self._kept: dict[str, tuple[CountRecord, str]] = {}
 
     def of(self, records: Sequence[CountRecord]) -> list[tuple[str, str]]:
         """Of these records.
@@ -35,17 +39,25 @@ class Texts:
         ValueError
             Where a record holds a number that is none.
         """
-        return [(record.id, self._kept.get(record.id) or _text(record)) for record in records]
+        return [(record.id, self._text(record)) for record in records]
 
-    def keep(self, texts: Sequence[tuple[str, str]]) -> None:
+    def keep(self, records: Sequence[CountRecord], texts: Sequence[tuple[str, str]]) -> None:
         """They could not be written and will be tried again."""
-        self._kept.update(texts[: max(0, _MOST - len(self._kept))])
+        with self._lock:
+            for record, (name, text) in zip(records, texts, strict=True):
+                self._kept[name] = record, text
+            for name in list(islice(self._kept, max(0, len(self._kept) - _MOST))):
+                del self._kept[name]
 
-    def drop(self) -> None:
-        """The disk takes what comes: there is nothing to be tried again."""
+    def drop(self, records: Sequence[CountRecord]) -> None:
+        """They are written."""
         if self._kept:
-            self._kept = {}
+            with self._lock:
+                for record in records:
+                    self._kept.pop(record.id, None)
 
-
-def _text(record: CountRecord) -> str:
-    return json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False)
+    def _text(self, record: CountRecord) -> str:
+        kept = self._kept.get(record.id)
+        if kept is not None and kept[0] is record:
+            return kept[1]
+        return json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False)

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -470,14 +471,28 @@ def test_what_a_full_disk_refuses_is_worked_out_once(tmp_path: Path, monkeypatch
         f"PRAGMA max_page_count={pages}"
     )  # what SQLite then says is what it says of a full disk
     for tries in range(1, 6):
-        with pytest.raises(StateError, match="the disk is full"):
-            store.commit("gate", checkpoint(200 + tries), [*waiting, record(200 + tries)])
         waiting.append(record(200 + tries))
+        with pytest.raises(StateError, match="the disk is full"):
+            store.commit("gate", checkpoint(200 + tries), waiting)
     assert sorted(worked_out) == sorted(of.id for of in waiting)
     store._file.write.execute("PRAGMA max_page_count=1000000")
     store.commit("gate", checkpoint(300), waiting)
     assert numbers(store, "file") == [of.track for of in waiting]
     assert store._texts._kept == {}
+    store.close()
+
+
+def test_an_id_that_was_never_written_may_be_another_records(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, sinks=["file"])
+    pages = store._file.write.execute("PRAGMA page_count").fetchone()[0]
+    store._file.write.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StateError, match="the disk is full"):
+        store.commit("gate", checkpoint(300), [record(number) for number in range(300)])
+    store._file.write.execute("PRAGMA max_page_count=1000000")
+    # the camera was begun anew from the state before, and something else happened
+    other = replace(record(0), track=77)
+    store.commit("gate", checkpoint(1), [other])
+    assert [waiting for _, waiting in store.waiting("file", 10)] == [other]
     store.close()
 
 
