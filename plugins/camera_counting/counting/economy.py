@@ -45,7 +45,7 @@ class Economy(BaseModel):
         default=0.125, gt=0, le=1, description="Longest time between two detections while something moves."
     )
     calm_seconds: float = Field(
-        default=0.21,
+        default=0.23,
         ge=0,
         le=1,
         description="The same while only what is known moves, and slowly; it leaves out one frame at most.",
