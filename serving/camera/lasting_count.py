@@ -12,6 +12,7 @@ from typing import Any
 
 from camera_counting import CountingModel
 from camera_counting.counting import CameraCount, Event, SceneCount
+from camera_counting.counting.intervals import interval_of
 from camera_counting.detections import Detections
 from camera_counting.errors import SceneError
 from camera_counting.scene import Scene
@@ -253,9 +254,9 @@ class LastingCount:
             if self.writes == writes:  # else some are in both or in none
                 break
         lines, zones, flows = (told.setdefault(key, {}) for key in ("lines", "zones", "flows"))
-        day = now.astimezone(self.settings.zone).date()
+        began, ended = (moment.astimezone(UTC) for moment in interval_of(now, "day", self.settings.zone))
         for record in waiting:
-            if record.time.astimezone(self.settings.zone).date() != day:
+            if not began <= record.time < ended:
                 continue
             if record.kind == "crossing":
                 lines.setdefault(record.name, {"in": 0, "out": 0})[record.direction] += 1
