@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ __all__ = ["Worker"]
 
 _log = logging.getLogger("serving.camera")
 
+_SWITCH = 0.0005  # seconds after which a thread of Python lets another one on
 _ILL = 30.0  # seconds without a look at the cameras from which something hangs
 _SETTLED = 8.0  # seconds from a model's takeover until all that it brings is there, and the one before it is gone
 
@@ -98,6 +100,9 @@ class Worker:
         ModelMissingError
             Where the model is no alias, and cannot be loaded.
         """
+        # of the whole process: a camera whose detection is done must not wait long for others' arithmetic, else
+        # the next one's detection begins later, and a processor stands idle meanwhile
+        sys.setswitchinterval(_SWITCH)
         self._model.start()
         self._watcher.start()
         for settings in self.config.cameras:
