@@ -34,6 +34,7 @@ __all__ = [
     "plans",
     "simulated_cases",
     "thinned",
+    "truly_seen",
 ]
 
 WEATHERS = {
@@ -220,6 +221,22 @@ def _drawn(plan: Plan, folder: Path) -> dict[str, Path]:
                 break
         write_clip(planned, folder, plan.name)
     return files
+
+
+def truly_seen(case: Case) -> Case:
+    """The same clip as seen by a detector without fault: the true boxes of all that can be seen of everybody.
+
+    What is wrongly counted then is the counter's own fault.
+    """
+    if case.tracks is None:
+        raise ValueError(f"expected a clip with its true boxes, {case.name} has none")
+    seen = []
+    for frame in range(len(case.detections)):
+        here = case.tracks.frame == frame
+        boxes = case.tracks.boxes[here].reshape(-1, 4)
+        seen.append(Detections.of(boxes, [0.9] * len(boxes), case.tracks.kind[here] - 1, case.names))
+    kind = case.cell.replace("drawn", "true boxes")
+    return replace(case, name=f"{case.name}, true boxes", cell=kind, detections=tuple(seen))
 
 
 def detections_of(video: Path, model: CountingModel, folder: Path) -> tuple[Detections, ...]:

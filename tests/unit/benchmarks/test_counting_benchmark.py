@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import itertools
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import counting, mot_truth
-from benchmarks.counting_cases import Case, Crossing, plans, thinned
+from benchmarks.counting_cases import Case, Crossing, plans, thinned, truly_seen
 from benchmarks.counting_clip import clip_case
 from benchmarks.counting_figures import better_settings, figures_of
 from benchmarks.counting_runs import outcome_of
@@ -166,6 +167,25 @@ def test_every_system_counts_plain_walks_in_the_right_directions(entry, tmp_path
 def test_a_slower_camera_has_every_nth_frame() -> None:
     slow = thinned(case(), 2)
     assert (slow.fps, len(slow.detections), slow.seconds) == (12.5, 25, 2.0)
+
+
+def test_true_boxes_are_what_a_detector_without_fault_sees() -> None:
+    tracks = MotTracks(
+        50, np.array([3, 3, 9]), np.array([7, 8, 7]), np.array([1, 2, 1]), np.arange(12.0).reshape(3, 4)
+    )
+    whole = dataclasses.replace(case(), cell="drawn, easy, clear", tracks=tracks)
+    seen = truly_seen(whole)
+    assert (seen.cell, seen.kind, seen.clear, len(seen.detections)) == (
+        "true boxes, easy, clear",
+        "true boxes",
+        True,
+        50,
+    )
+    assert seen.detections[3].boxes.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [whole.names[i] for i in seen.detections[3].class_ids] == ["person", "car"]
+    assert [len(one) for one in seen.detections].count(0) == 48
+    with pytest.raises(ValueError, match="true boxes, walks has none"):
+        truly_seen(case())
 
 
 def test_the_better_setting_of_a_peer_is_taken() -> None:
