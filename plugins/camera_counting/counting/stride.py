@@ -2,8 +2,9 @@
 
 A tracker joins two sightings of an object safely while it has moved by less than a part of its own size between
 them, so the fastest object relative to its size sets the pace. And it is looked again at once while something is
-in doubt and may move: an object that has just come and is not certain yet, or one that the last look missed. A
-detector that sees badly, in fog or in a crowd, is so given more frames than one that sees well.
+in doubt and may move: an object that has just come and is not certain yet, one that the last look missed, or one
+that another of its kind hides in part, because who is who is decided from frame to frame there. A detector that
+sees badly, in fog or in a crowd, is so given more frames than one that sees well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from camera_counting.geometry import box_areas, common_areas
 from camera_counting.tracking.base import Tracks
 
 __all__ = ["Stride"]
@@ -24,6 +26,8 @@ _GONE_SECONDS = 1.0
 _TOLD, _LEFT, _REST_SECONDS = 3, 0.12, 1.0
 # How much of the newest speed counts; boxes jitter.
 _FRESH = 0.5
+# Of two boxes of which one covers so much of the other, one hides a part of the other.
+_HIDES = 0.3
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class _Known:
     born: float
     seconds: float
     sure: bool
+    kind: int
     sightings: int = 1
     speed: float = 0.0
 
@@ -89,10 +94,12 @@ class Stride:
     def seen(self, tracks: Tracks, seconds: float) -> None:
         """Take in what was seen in a frame."""
         boxes = tracks.boxes.astype(np.float64)
-        for track, box, sure in zip(tracks.ids.tolist(), boxes, tracks.confirmed.tolist(), strict=True):
+        for track, box, sure, kind in zip(
+            tracks.ids.tolist(), boxes, tracks.confirmed.tolist(), tracks.class_ids.tolist(), strict=True
+        ):
             known = self._known.get(track)
             if known is None or seconds <= known.seconds:
-                self._known[track] = _Known(box, box, seconds, seconds, sure)
+                self._known[track] = _Known(box, box, seconds, seconds, sure, kind)
                 continue
             step = seconds - known.seconds
             # the edge that moves most: a box that the picture's border cuts off has a centre that hardly moves
@@ -106,6 +113,22 @@ class Stride:
             track: known for track, known in self._known.items() if seconds - known.seconds <= _GONE_SECONDS
         }
         self._pace = min((self._needed(known, seconds) for known in self._known.values()), default=float("inf"))
+        if self._pace > 0 and self._hide_each_other():
+            self._pace = 0.0
+
+    def _hide_each_other(self) -> bool:
+        """Whether one of two that are certain hides a part of the other, and either may move."""
+        sure = [known for known in self._known.values() if known.sure]
+        if len(sure) < 2:
+            return False
+        boxes = np.array([known.box for known in sure])
+        areas = np.maximum(box_areas(boxes), 1.0)
+        covered = common_areas(boxes, boxes) / np.minimum(areas[:, None], areas[None])
+        kinds = np.array([known.kind for known in sure])
+        covered[kinds[:, None] != kinds[None]] = 0.0
+        np.fill_diagonal(covered, 0.0)
+        moves = np.array([known.may_move for known in sure])
+        return bool((covered[moves] >= _HIDES).any())
 
     def _needed(self, known: _Known, seconds: float) -> float:
         since = known.seconds if known.sure else known.born

@@ -176,6 +176,18 @@ def test_of_ten_frames_a_second_every_other_one_is_enough_for_what_is_known_and_
     assert told[-10:] in (["skip", "detect"] * 5, ["detect", "skip"] * 5)
 
 
+def test_where_one_hides_a_part_of_another_every_frame_is_looked_at():
+    def asked(x: float) -> float:
+        stride = Stride(most_seconds=0.2, reach=0.5)
+        for i in range(20):  # both at a third of their size a second
+            y = 10 + 1.5 * i
+            stride.seen(tracks([[100, y, 140, y + 40], [x, y, x + 40, y + 40]], i / 10, confirmed=True), i / 10)
+        return stride.interval()
+
+    assert asked(120) == 0  # half of it
+    assert asked(136) == pytest.approx(0.2)  # a tenth
+
+
 def test_what_is_new_is_met_in_the_first_frame_that_shows_it():
     for arrives in (20, 21):
 
