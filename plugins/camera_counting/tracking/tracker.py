@@ -41,6 +41,8 @@ _COVER = 0.7
 _TRUST_IN_CUT = np.array([0.5, 0.5, 0.05, 0.05])
 # Of a track that was in sight for so long, its fate is known for this many times as long.
 _KNOWN = 4.0
+# So near to the border of the frame, relative to its longer side, a box touches it.
+_SLACK = 0.015
 # The interval between two frames before one is known.
 _INTERVAL = 0.04
 # Frames that lie further apart than this can't be tracked, only counted one by one.
@@ -213,7 +215,9 @@ class MotionTracker(Tracker):
         rows = track_of[seen]
         scores = detections.scores[seen].astype(np.float64)
         trust = np.clip(scores / max(self.settings.confidence, 1e-3), 0.25, 1.0)[:, None]
-        whole, hidden = complete(measured[seen], self._tracks.motion.mean[rows])
+        # what the picture's border cuts is not completed: the next box there is cut, too, and is to be found again
+        usual = np.where(self._at_border(detections.boxes[seen]), measured[seen], self._tracks.motion.mean[rows])
+        whole, hidden = complete(measured[seen], usual)
         # where a side is cut the middle is half a guess; and one that stays so short is as short as that by now
         guess = np.concatenate([whole[:, :2], measured[seen, 2:]], axis=1)
         trust = trust * np.where(np.tile(hidden > 0, 2), _TRUST_IN_CUT, 1.0)
@@ -279,13 +283,21 @@ class MotionTracker(Tracker):
         track_of[seen] = (np.cumsum(keep) - 1)[track_of[seen]]
         return gone
 
+    def _at_border(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Which of centre x, centre y, width, height of boxes (N, 4) the border of the frame may cut."""
+        if self._size is None:
+            return np.zeros((len(boxes), 4), bool)
+        slack = _SLACK * max(self._size)
+        low, high = boxes[:, :2] <= slack, boxes[:, 2:] >= np.array(self._size) - slack
+        return np.tile(low | high, 2)
+
     def _leaving(self) -> npt.NDArray[np.bool_]:
         """Tracks whose box touches the border of the frame, on their way out."""
         if self._size is None:
             return np.zeros(len(self._tracks), bool)
         width, height = self._size
         boxes, speed = self._tracks.motion.boxes(), self._tracks.motion.speed
-        slack = 0.015 * max(width, height)
+        slack = _SLACK * max(width, height)
         return np.asarray(
             ((boxes[:, 0] <= slack) & (speed[:, 0] < 0))
             | ((boxes[:, 2] >= width - slack) & (speed[:, 0] > 0))
