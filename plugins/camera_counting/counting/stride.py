@@ -64,7 +64,8 @@ class Stride:
     reach : float
         How far an object may move meanwhile, as a part of its size (the square root of its box's area).
     doubt_seconds : float
-        How long every frame is looked at for the sake of an object in doubt: one that is in doubt for longer is
+        How long every frame is looked at for the sake of an object in doubt (0: never, nor for the sake of those
+        of whom one hides a part of another): one that is in doubt for longer is
         none, or will not get any surer.
 
     Examples
@@ -113,7 +114,7 @@ class Stride:
             track: known for track, known in self._known.items() if seconds - known.seconds <= _GONE_SECONDS
         }
         self._pace = min((self._needed(known, seconds) for known in self._known.values()), default=float("inf"))
-        if self._pace > 0 and self._hide_each_other():
+        if self._pace > 0 and self._doubt > 0 and self._hide_each_other():
             self._pace = 0.0
 
     def _hide_each_other(self) -> bool:
