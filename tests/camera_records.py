@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from serving.camera.records import CountRecord, record_id
-from serving.camera.state import Checkpoint
+from serving.camera.state import Checkpoint, StateStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -42,3 +42,8 @@ def checkpoint(sequence: int = 0, **values: object) -> Checkpoint:
         "time": NOON + timedelta(seconds=sequence),
     }
     return Checkpoint(**{**told, **values})
+
+
+def numbers(store: StateStore, sink: str) -> list[int]:
+    """Those of the records that wait for a sink."""
+    return [waiting.track for _, waiting in store.waiting(sink, 1_000)]

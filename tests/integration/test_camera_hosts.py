@@ -27,18 +27,23 @@ def test_nobody_there(watch):
     assert "no-such-camera.invalid" in str(error)
 
 
+def full_queue(port: int) -> list[socket.socket]:
+    """Connections that fill a server's queue: it swallows further ones, as a firewall does."""
+    held = [socket.socket() for _ in range(4)]
+    for sock in held:
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", port))
+    return held
+
+
 @pytest.mark.parametrize("moment", ["connecting", "asking", "saying"])
 def test_closing_is_quick_whatever_it_waits_for(watch, moment):
     """A host that never answers, one that takes the connection and says nothing, and one that stops midway."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
-        held = []
+        held: list[socket.socket] = []
         if moment == "connecting":
-            # a full queue swallows further connections, as a firewall does
-            for _ in range(4):
-                held.append(sock := socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex(("127.0.0.1", port))
+            held += full_queue(port)
         source = watch(f"rtsp://127.0.0.1:{port}/cam", timeout=30.0)
         if moment == "saying":
             line, _ = server.accept()
@@ -59,12 +64,9 @@ def test_closing_is_quick_whatever_it_waits_for(watch, moment):
 def test_silence_is_a_timeout(watch, moment):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
-        held = []
+        held: list[socket.socket] = []
         if moment == "connecting":
-            for _ in range(4):
-                held.append(sock := socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex(("127.0.0.1", port))
+            held += full_queue(port)
         error = trouble_of(watch(f"rtsp://127.0.0.1:{port}/cam", timeout=1.0))
         assert isinstance(error, SourceTimeoutError)
         assert "within 1 s" in str(error) if moment == "connecting" else "nothing was said for 1 s" in str(error)

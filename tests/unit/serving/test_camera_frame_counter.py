@@ -93,28 +93,28 @@ def test_a_frame_in_which_nothing_moved_waits_for_no_turn_at_the_detector(street
     assert figures.detected == 1
 
 
-def test_what_waits_for_a_turn_for_a_moment_only_is_not_left_out(street) -> None:
+def wait_for_a_turn(street, seconds: float) -> None:
+    """A first frame is detected; a second one waits for its turn, and a third one comes before that is there."""
     _, feed, turns, figures = street
     feed.put(street_with(20), 0.0)
     wait_until(lambda: figures.detected == 1)
     with turns.turn("another camera"):
         feed.put(street_with(60), 0.2)
         wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
-        feed.put(street_with(120), 0.3)
-        time.sleep(0.03)
+        feed.put(street_with(120), 0.4)
+        time.sleep(seconds)
+
+
+def test_what_waits_for_a_turn_for_a_moment_only_is_not_left_out(street) -> None:
+    figures = street[-1]
+    wait_for_a_turn(street, 0.03)
     wait_until(lambda: figures.detected == 3)
     assert figures.passed == 0
 
 
 def test_when_the_turn_is_long_in_coming_the_newest_frame_is_detected_and_compared_with(street) -> None:
-    counter, feed, turns, figures = street
-    feed.put(street_with(20), 0.0)
-    wait_until(lambda: figures.detected == 1)
-    with turns.turn("a clip that takes long"):
-        feed.put(street_with(60), 0.2)
-        wait_until(lambda: sum(map(len, turns._waiting.values())) == 1)
-        feed.put(street_with(120), 0.4)
-        time.sleep(0.25)
+    counter, feed, _, figures = street
+    wait_for_a_turn(street, 0.25)
     wait_until(lambda: figures.detected == 2)
     assert figures.passed == 1
     wait_until(lambda: counter.seen.seconds == pytest.approx(0.4, abs=0.01))

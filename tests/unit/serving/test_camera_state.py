@@ -1,4 +1,4 @@
-"""The worker's state: all of a commit or nothing, the site's day, and what waits for the sinks."""
+"""The worker's state: all of a commit or nothing, one process at a time, damaged files, full disks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ import textwrap
 import threading
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from serving.camera.records import CountRecord
 from serving.camera.state import StateStore
 from serving.errors import StateError
-from tests.camera_records import NOON, checkpoint, record
-
-
-def numbers(store: StateStore, sink: str) -> list[int]:
-    return [waiting.track for _, waiting in store.waiting(sink, 1_000)]
+from tests.camera_records import NOON, checkpoint, numbers, record
 
 
 def test_a_commit_is_found_again_by_the_next_process(tmp_path: Path) -> None:
@@ -163,245 +157,6 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*damaged*"))
 
 
-@pytest.mark.parametrize(
-    ("zone", "moments", "now", "expected"),
-    [
-        # a day begins at the site's midnight, not at that of UTC
-        ("Asia/Kathmandu", ["2026-03-01T18:14:59", "2026-03-01T18:15:00"], "2026-03-02T03:00:00", 1),
-        ("America/St_Johns", ["2026-01-10T03:29:59", "2026-01-10T03:30:00"], "2026-01-11T03:29:59", 1),
-        # 23 hours, and 25
-        ("Europe/Berlin", ["2026-03-28T22:59:59", "2026-03-28T23:00:00", "2026-03-29T21:59:59",
-         "2026-03-29T22:00:00"], "2026-03-29T12:00:00", 2),
-        ("Europe/Berlin", ["2026-10-24T21:59:59", "2026-10-24T22:00:00", "2026-10-25T22:59:59",
-         "2026-10-25T23:00:00"], "2026-10-25T12:00:00", 2),
-        # no midnight: the clocks went from 23:59:59 to 01:00:00
-        ("Asia/Beirut", ["2024-03-30T21:59:59", "2024-03-30T22:00:00"], "2024-03-31T12:00:00", 1),
-    ],
-)  # fmt: skip
-def test_the_day_is_the_sites(tmp_path: Path, zone: str, moments: list[str], now: str, expected: int) -> None:
-    store = StateStore(tmp_path)
-    times = [datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in moments]
-    store.commit("gate", checkpoint(), [record(n, time=time) for n, time in enumerate(times)])
-    lines = store.today("gate", zone, datetime.fromisoformat(now).replace(tzinfo=UTC))["lines"]
-    assert lines == {"entrance": {"in": expected, "out": 0}}
-    store.close()
-
-
-def test_the_days_counts_are_those_of_the_camera_by_line_zone_and_flow(tmp_path: Path) -> None:
-    store = StateStore(tmp_path)
-    told = [
-        record(1), record(2), record(3, direction="out"), record(4, name="exit", direction="out"),
-        record(5, kind="entered", name="yard"), record(6, kind="entered", name="yard"),
-        record(7, kind="left", name="yard", direction="out"), record(8, kind="flow", name="through", direction=""),
-        record(9, kind="crowded", name="yard", direction=""), record(10, time=NOON - timedelta(days=1)),
-    ]  # fmt: skip
-    store.commit("gate", checkpoint(), told)
-    store.commit("other", checkpoint(), [record(1, "other")])
-    assert store.today("gate", "UTC", NOON) == {
-        "lines": {"entrance": {"in": 2, "out": 1}, "exit": {"in": 0, "out": 1}},
-        "zones": {"yard": {"entered": 2, "left": 1}},
-        "flows": {"through": 1},
-    }
-    assert store.today("gate", "UTC", NOON + timedelta(days=1))["lines"] == {}
-    with pytest.raises(ValueError, match="there is no 'Mars/Base'"):
-        store.today("gate", "Mars/Base", NOON)
-    store.close()
-
-
-def test_intervals_follow_the_sites_clock(tmp_path: Path) -> None:
-    store = StateStore(tmp_path)
-    # 2026-10-25 in Berlin: 02:30 comes twice, at 00:30 and 01:30 UTC
-    times = [
-        datetime(2026, 10, 25, hour, minute, tzinfo=UTC) for hour, minute in [(0, 30), (1, 30), (1, 44), (1, 45)]
-    ]
-    store.commit("gate", checkpoint(), [record(n, time=time) for n, time in enumerate(times)])
-
-    def rows(interval: str, zone: str = "Europe/Berlin") -> list[tuple[str, str, int]]:
-        since, until = NOON, NOON + timedelta(days=365)
-        told = store.intervals("gate", interval, zone, since, until)
-        return [(row["start"], row["end"], row["in"]) for row in told]
-
-    assert rows("hour") == [
-        ("2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", 1),
-        ("2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00", 3),
-    ]
-    assert rows("hour", "Asia/Kolkata") == [
-        ("2026-10-25T06:00:00+05:30", "2026-10-25T07:00:00+05:30", 1),
-        ("2026-10-25T07:00:00+05:30", "2026-10-25T08:00:00+05:30", 3),
-    ]
-    assert rows("day") == [("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00", 4)]
-    assert [(start[11:16], n) for start, _, n in rows("15min", "UTC")] == [
-        ("00:30", 1),
-        ("01:30", 2),
-        ("01:45", 1),
-    ]
-    assert [(start[11:16], n) for start, _, n in rows("1min", "UTC")] == [
-        ("00:30", 1), ("01:30", 1), ("01:44", 1), ("01:45", 1),
-    ]  # fmt: skip
-    told = [record(10), record(11), record(12, direction="out"), record(13, class_name="car")]
-    told += [record(14, kind="left", name="yard", direction="out"), record(15, kind="crowded", name="yard")]
-    store.commit("gate", checkpoint(), told)
-    times = {"start": "2026-03-01T12:00:00+00:00", "end": "2026-03-01T13:00:00+00:00"}
-    assert store.intervals("gate", "hour", "UTC", NOON, NOON + timedelta(hours=1)) == [
-        {**times, "kind": "line", "name": "entrance", "class": "car", "in": 1, "out": 0},
-        {**times, "kind": "line", "name": "entrance", "class": "person", "in": 2, "out": 1},
-        {**times, "kind": "zone", "name": "yard", "class": "person", "in": 0, "out": 1},
-    ]
-    with pytest.raises(ValueError, match="interval: expected one of 1min, 15min, hour, day, got 'week'"):
-        rows("week")
-    store.close()
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    seconds=st.lists(st.integers(0, 3 * 86_400), max_size=40),
-    zone=st.sampled_from(["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana", "UTC"]),
-)
-def test_days_add_up_to_the_local_dates(
-    tmp_path_factory: pytest.TempPathFactory, seconds: list[int], zone: str
-) -> None:
-    from zoneinfo import ZoneInfo
-
-    # three days around a change of the clocks in Berlin, Havana (a week apart) and Lord Howe
-    first = datetime(2026, 10, 24, tzinfo=UTC)
-    times = [first + timedelta(seconds=s) for s in seconds]
-    store = StateStore(tmp_path_factory.mktemp("state"))
-    store.commit("gate", checkpoint(), [record(n, time=time) for n, time in enumerate(times)])
-    for day in range(-1, 5):
-        now = datetime(2026, 10, 24, 12, tzinfo=ZoneInfo(zone)) + timedelta(days=day)
-        expected = sum(time.astimezone(ZoneInfo(zone)).date() == now.date() for time in times)
-        assert store.today("gate", zone, now)["lines"].get("entrance", {"in": 0})["in"] == expected
-    store.close()
-
-
-def test_a_clock_that_jumps_drops_no_counts(tmp_path: Path) -> None:
-    store = StateStore(tmp_path)
-    store.commit("gate", checkpoint(), [record(1)])
-    far = [datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 1999, 2038, 2099, 9000)]
-    store.commit("gate", checkpoint(), [record(n + 2, time=time) for n, time in enumerate(far)])
-    store.commit("gate", checkpoint(), [record(n + 20, time=NOON - timedelta(days=n)) for n in range(20)])
-    assert store.today("gate", "UTC", NOON)["lines"] == {"entrance": {"in": 2, "out": 0}}
-    assert store.today("gate", "UTC", far[3])["lines"] == {"entrance": {"in": 1, "out": 0}}
-    store.close()
-
-
-def test_old_counts_are_dropped_minutes_before_quarters(tmp_path: Path) -> None:
-    store = StateStore(tmp_path)
-    now = datetime.now(UTC).replace(hour=12, minute=7)
-    for ages in (range(450, 200, -1), range(200, 1, -1), [1], [0]):
-        store.commit("gate", checkpoint(), [record(age, time=now - timedelta(days=age)) for age in ages])
-    since = now - timedelta(days=1000)
-    minutes = store.intervals("gate", "1min", "UTC", since, now + timedelta(days=1))
-    days = store.intervals("gate", "day", "UTC", since, now + timedelta(days=1))
-    assert 8 <= len(minutes) <= 10
-    assert 400 <= len(days) <= 402
-    assert days[-1]["start"][:10] == now.date().isoformat()
-    store.close()
-
-
-def test_a_sink_gets_the_same_batch_until_it_has_taken_it(tmp_path: Path) -> None:
-    store = StateStore(tmp_path, sinks=["file"])
-    assert store.batch("file", 2) is None
-    store.commit("gate", checkpoint(), [record(n) for n in range(3)])
-    first = store.batch("file", 2)
-    store.close()
-    again = StateStore(tmp_path, sinks=["file"])
-    again.commit("gate", checkpoint(), [record(3)])
-    assert first is not None
-    assert again.batch("file", 100) == first
-    assert [r.track for r in first.records] == [0, 1]
-    assert again.backlog("file") == 4
-    again.delivered("file", first.up_to)
-    assert (again.backlog("file"), again.taken("file"), numbers(again, "file")) == (2, 2, [2, 3])
-    second = again.batch("file", 100)
-    assert second is not None
-    assert second.name != first.name
-    assert [r.track for r in second.records] == [2, 3]
-    again.close()
-
-
-def test_the_oldest_are_given_up_where_too_many_wait(tmp_path: Path) -> None:
-    store = StateStore(tmp_path, sinks=["slow", "down", "quick"], max_waiting=5)
-    for n in range(4):
-        store.commit("gate", checkpoint(n), [record(n)])
-    store.delivered("quick", store.waiting("quick", 4)[-1][0])
-    batch = store.batch("slow", 2)
-    store.commit("gate", checkpoint(12), [record(n) for n in range(4, 12)])
-    # what is under way to a sink is not given up: nobody knows whether it is there already
-    assert numbers(store, "slow") == [0, 1, 9, 10, 11]
-    assert numbers(store, "down") == [7, 8, 9, 10, 11]
-    assert numbers(store, "quick") == [7, 8, 9, 10, 11]
-    assert [store.lost(name) for name in ("slow", "down", "quick")] == [7, 7, 3]
-    assert store.today("gate", "UTC", NOON)["lines"] == {"entrance": {"in": 12, "out": 0}}
-    store.close()
-    again = StateStore(tmp_path, sinks=["slow", "down", "quick"], max_waiting=5)
-    assert again.batch("slow", 100) == batch
-    assert batch is not None
-    again.delivered("slow", batch.up_to)
-    assert (numbers(again, "slow"), again.lost("slow"), again.taken("slow")) == ([9, 10, 11], 7, 2)
-    again.close()
-
-
-def test_sinks_come_and_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = StateStore(tmp_path, sinks=["file"])
-    store.commit("gate", checkpoint(1), [record(1)])
-    store.close()
-    store = StateStore(tmp_path, sinks=["new"])
-    assert (
-        "1 records wait for the sink file, which is no longer configured: they are kept for a week" in caplog.text
-    )
-    assert numbers(store, "new") == []  # it begins with what comes next
-    store.commit("gate", checkpoint(2), [record(2)])
-    store.close()
-    store = StateStore(tmp_path, sinks=["file", "new"])
-    assert (numbers(store, "file"), numbers(store, "new")) == ([1, 2], [2])
-    store.close()
-    with sqlite3.connect(tmp_path / "state.db") as database:
-        database.execute("UPDATE sinks SET absent_since = 1000 WHERE name = 'file'")
-    database.close()
-    StateStore(tmp_path, sinks=["new"]).close()
-    assert "the sink file was not configured for a week: 2 records for it are dropped" in caplog.text
-    store = StateStore(tmp_path, sinks=["file", "new"])
-    assert (numbers(store, "file"), numbers(store, "new")) == ([], [2])
-    store.close()
-
-
-def test_the_file_does_not_grow_with_what_was_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.camera.state.outbox._KEPT_RECORDS", 300)  # in place of 20,000
-    monkeypatch.setattr("serving.camera.state.outbox._PRUNED_AT_ONCE", 40)
-    store = StateStore(tmp_path, sinks=["quick", "slow"])
-
-    def kept() -> tuple[int, int]:
-        with sqlite3.connect(tmp_path / "state.db") as database:
-            lowest, number = database.execute("SELECT min(number), count(*) FROM records").fetchone()
-        database.close()
-        return lowest, number
-
-    def commit(rounds: range) -> None:
-        for n in rounds:
-            store.commit("gate", checkpoint(n), [record(100 * n + m) for m in range(100)])
-            store.delivered("quick", 100 * (n + 1))
-
-    commit(range(8))
-    assert kept() == (1, 800)  # for the slow one
-    assert numbers(store, "slow") == list(range(800))
-    store.delivered("slow", 750)
-    commit(range(8, 20))
-    assert kept()[0] == 751
-    assert numbers(store, "slow")[:2] == [750, 751]
-    store.delivered("slow", 2_000)
-    commit(range(20, 40))
-    store.delivered("slow", 4_000)
-    commit(range(40, 60))
-    assert 2_000 <= kept()[1] <= 2_100  # what waits for the slow one
-    store.delivered("slow", 6_000)
-    commit(range(60, 75))
-    assert kept()[1] <= 1_600
-    store.commit("gate", checkpoint(75), [record(7_499)])  # known by its id still
-    assert store.backlog("quick") == 0
-    store.close()
-
-
 def test_many_cameras_commit_at_once(tmp_path: Path) -> None:
     store = StateStore(tmp_path, sinks=["file"])
     failures: list[BaseException] = []
@@ -503,7 +258,7 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path) -> None:
         from pathlib import Path
         from serving.camera.state import StateStore
         from serving.errors import StateError
-        from tests.camera_records import checkpoint, record
+        from tests.camera_records import checkpoint, numbers, record
 
         store = StateStore(Path(sys.argv[1]), sinks=["file"])
         store.commit("gate", checkpoint(0), [record(0)])
