@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -320,3 +321,30 @@ def test_the_picture_size_changes_nothing(corners, factor):
     scaled = [(x * factor, y * factor) for x, y in path]
     got = walk(scaled, line, size=40 * factor, width=WIDTH * factor, height=HEIGHT * factor)
     assert got == walk(path)
+
+
+def test_who_walks_to_and_fro_for_days_fills_no_memory():
+    zone = {"name": "Z", "polygon": [[0, 150], [400, 150], [400, 300], [0, 300]]}
+    scene = {
+        "size": [WIDTH, HEIGHT],
+        "lines": [LINE, {**LINE, "name": "cars", "classes": ["car"]}],
+        "zones": [zone],
+    }
+    counter = Counter(Scene.from_dict(scene).for_size(WIDTH, HEIGHT), NAMES)
+    sizes = []
+    for frame in range(2400):  # over the line and back 200 times
+        y = 150 + 40 * np.cos(2 * np.pi * (frame + 0.5) / 12)
+        counter.update(tracks_at(frame / 10, {1: (200, y)}), frame)
+        if frame in (1199, 2399):
+            sizes.append(len(json.dumps(counter.snapshot()["records"])))
+    assert counter.result().lines["L"].to_dict() == {
+        "in": 200,
+        "out": 200,
+        "by_class": {"person": {"in": 200, "out": 200}},
+    }
+    assert sizes[1] < 1.2 * sizes[0]
+    # nobody but a car after all: all that was told of it moves
+    counter.update(tracks_at(240.0, {1: (200, 190)}, class_id=1), 2400)
+    moved = counter.result().lines["L"].by_class
+    assert moved["car"] == {"in": 200, "out": 200}
+    assert "person" not in moved

@@ -190,20 +190,16 @@ def test_a_track_outlives_a_time_in_which_nobody_looked(gap):
     assert {i for t in tracks for i in t.ended} == {2}  # who it was taken for, until it was certain
 
 
-def test_people_in_a_file_stay_who_they_are_though_some_are_hidden_now_and_then():
-    times = np.arange(0, 8, 0.1)
-    rng = np.random.default_rng(4)
-    hidden = rng.random((len(times), 6)) < 0.4
-    hidden[:10] = False
-    frames = [
-        seen(*(person(250 - 24 * k + 40 * t, score=0.5) for k in range(6) if not hidden[i, k]))
-        for i, t in enumerate(times)
-    ]
-    first, *_, last = follow(frames, times)
-    assert len(first) == 6
-    kept = dict(enumerate(first.ids.tolist()))
-    there = [kept[k] for k in range(6) if not hidden[-1, k]]
-    assert last.ids.tolist() == there
+@pytest.mark.parametrize("apart", [10, 14, 20])
+def test_of_a_file_nobody_is_taken_for_the_one_in_front_when_that_one_is_gone(apart):
+    # the first of six goes into a shop while somebody else joins at the end: as many boxes as before, one step on
+    def places(t):
+        return [300 + 20 * t - apart * k for k in (range(6) if t < 2 else range(1, 7))]
+
+    times = np.arange(0, 3, 0.1)
+    tracks = follow([seen(*(person(x, score=0.5) for x in places(t))) for t in times], times)
+    assert tracks[19].ids.tolist() == [1, 2, 3, 4, 5, 6]
+    assert tracks[-1].ids.tolist() == [2, 3, 4, 5, 6, 7]
 
 
 _BOX = st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(1, 200), st.floats(1, 200)).map(np.array)
