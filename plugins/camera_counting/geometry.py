@@ -12,12 +12,14 @@ import numpy.typing as npt
 __all__ = [
     "Segment",
     "border_distance",
+    "borders_touched",
     "box_areas",
     "common_areas",
     "first_self_crossing",
     "inside",
     "polygon_area",
     "segment_polygon_span",
+    "shares_covered",
 ]
 
 _Point = tuple[float, float]
@@ -210,3 +212,40 @@ def common_areas(a: _Boxes, b: _Boxes) -> _Boxes:
     high = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
     common: _Boxes = np.maximum(wide, 0) * np.maximum(high, 0)
     return common
+
+
+def shares_covered(boxes: _Boxes) -> _Boxes:
+    """Share (N, N) of the smaller one of two boxes (N, 4) that the other one covers; 0 for a box and itself.
+
+    Examples
+    --------
+    >>> shares_covered(np.array([[0, 0, 10, 10.0], [5, 0, 10, 10], [8, 0, 18, 10]])).tolist()
+    [[0.0, 1.0, 0.2], [1.0, 0.0, 0.4], [0.2, 0.4, 0.0]]
+    """
+    areas = box_areas(boxes)
+    smaller: _Boxes = np.maximum(np.minimum(areas[:, None], areas[None]), 1e-9)
+    shares: _Boxes = common_areas(boxes, boxes) / smaller
+    np.fill_diagonal(shares, 0.0)
+    return shares
+
+
+def borders_touched(boxes: _Boxes, size: tuple[float, float], slack: float) -> npt.NDArray[np.bool_]:
+    """Which borders of a picture boxes (N, 4) touch, as (N, 4): left, top, right, bottom.
+
+    Parameters
+    ----------
+    boxes : float array of shape (N, 4)
+        x1, y1, x2, y2 in pixels.
+    size : (width, height)
+        Of the picture, in pixels.
+    slack : float
+        So near, relative to the longer side, is as good as touching.
+
+    Examples
+    --------
+    >>> borders_touched(np.array([[0, 50, 20, 100.0]]), (200, 100), 0.01).tolist()
+    [[True, False, False, True]]
+    """
+    near = slack * max(size)
+    low, high = boxes[:, :2] <= near, boxes[:, 2:] >= np.array(size) - near
+    return np.concatenate([low, high], axis=1)

@@ -13,7 +13,7 @@ from camera_counting.counting.crossing import Crossing
 from camera_counting.counting.events import Event
 from camera_counting.counting.flows import FlowGauge
 from camera_counting.counting.line_gauge import LineGauge
-from camera_counting.counting.record import Gauge, TrackRecord
+from camera_counting.counting.record import Gauge, Happening, TrackRecord
 from camera_counting.counting.result import SceneCount
 from camera_counting.counting.sightings import Sightings
 from camera_counting.counting.zone_gauge import ZoneGauge
@@ -213,10 +213,10 @@ class Counter:
             return []
         class_name = record.class_name
         events: list[Event] = []
-        still: list[Any] = []
+        still: list[Happening] = []
         for gauge, happened in record.waiting:
             if not self._is_wanted(class_name, gauge.classes):
-                still.append((gauge, happened))
+                still.append((gauge, happened))  # type: ignore[arg-type]
                 continue
             if isinstance(gauge, LineGauge) and isinstance(happened, Crossing):
                 events += self._tell_crossing(track, gauge, happened)
@@ -224,8 +224,7 @@ class Counter:
                 events += self._tell_passage(track, gauge, happened)
             else:
                 raise TypeError(f"{type(happened).__name__} at a {type(gauge).__name__}")
-        record.waiting.clear()
-        record.waiting.extend(still)
+        record.let_wait(still)
         return events
 
     def _tell_crossing(self, track: int, line: LineGauge, crossing: Crossing) -> list[Event]:
@@ -297,13 +296,11 @@ class Counter:
                 or not confusable(record.class_name, class_name)
             ):
                 continue
-            still = [
-                (gauge, happened)
+            record.let_wait(
+                (gauge, happened)  # type: ignore[misc]
                 for gauge, happened in record.waiting
                 if not (gauge is line and isinstance(happened, Crossing) and guess.is_near(happened))
-            ]
-            record.waiting.clear()
-            record.waiting.extend(still)  # type: ignore[arg-type]
+            )
 
     def _end(self, track: int, now: float) -> list[Event]:
         record = self._records.get(track)

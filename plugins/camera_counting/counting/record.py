@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ class TrackRecord:
     ----------
     class_name : str
         As decided over its life so far; by name, because models come and go.
-    waiting : list
+    waiting : deque
         What happened, but is not told: the track is no certain object yet, or not of a class that counts there.
     crossings : Counter
         How often it was told to have crossed which line in which direction.
@@ -47,6 +47,10 @@ class TrackRecord:
     crossings: Tally[tuple[LineGauge, Literal["in", "out"]]] = field(default_factory=Tally)
     passages: deque[tuple[ZoneGauge, Passage]] = field(default_factory=lambda: deque(maxlen=_MOST))
     journeys: deque[tuple[FlowGauge, float]] = field(default_factory=lambda: deque(maxlen=_MOST))
+
+    def let_wait(self, happenings: Iterable[Happening]) -> None:
+        """These wait, and nothing else does any more."""
+        self.waiting = deque(happenings, maxlen=_MOST)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, ready for JSON; lines, zones and flows by their names."""

@@ -6,11 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from camera_counting.counting.events import Observation
+from camera_counting.geometry import borders_touched
 from camera_counting.scene import Anchor
 
 __all__ = ["Sightings", "anchors"]
 
 _Array = npt.NDArray[np.float64]
+
+# So near to the border of the frame, relative to its longer side, a box may be cut by it.
+_SLACK = 0.01
 
 
 class Sightings:
@@ -40,14 +44,7 @@ class Sightings:
 def _at_border(boxes: _Array, size: tuple[float, float] | None) -> npt.NDArray[np.bool_]:
     if size is None:
         return np.zeros(len(boxes), bool)
-    width, height = size
-    slack = 0.01 * max(width, height)
-    return np.asarray(
-        (boxes[:, 0] <= slack)
-        | (boxes[:, 1] <= slack)
-        | (boxes[:, 2] >= width - slack)
-        | (boxes[:, 3] >= height - slack)
-    )
+    return np.asarray(borders_touched(boxes, size, _SLACK).any(1))
 
 
 def anchors(boxes: _Array, anchor: Anchor) -> _Array:

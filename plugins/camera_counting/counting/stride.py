@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from camera_counting.geometry import box_areas, common_areas
+from camera_counting.geometry import shares_covered
 from camera_counting.tracking.base import Tracks
 
 __all__ = ["Stride"]
@@ -64,9 +64,8 @@ class Stride:
     reach : float
         How far an object may move meanwhile, as a part of its size (the square root of its box's area).
     doubt_seconds : float
-        How long every frame is looked at for the sake of an object in doubt (0: never, nor for the sake of those
-        of whom one hides a part of another): one that is in doubt for longer is
-        none, or will not get any surer.
+        How long every frame is looked at for the sake of an object in doubt: one that is in doubt for longer is
+        none, or will not get any surer. 0: never, nor where one hides a part of another.
 
     Examples
     --------
@@ -122,14 +121,10 @@ class Stride:
         sure = [known for known in self._known.values() if known.sure]
         if len(sure) < 2:
             return False
-        boxes = np.array([known.box for known in sure])
-        areas = np.maximum(box_areas(boxes), 1.0)
-        covered = common_areas(boxes, boxes) / np.minimum(areas[:, None], areas[None])
+        hidden = shares_covered(np.array([known.box for known in sure])) >= _HIDES
         kinds = np.array([known.kind for known in sure])
-        covered[kinds[:, None] != kinds[None]] = 0.0
-        np.fill_diagonal(covered, 0.0)
         moves = np.array([known.may_move for known in sure])
-        return bool((covered[moves] >= _HIDES).any())
+        return bool((hidden & (kinds[:, None] == kinds[None]))[moves].any())
 
     def _needed(self, known: _Known, seconds: float) -> float:
         since = known.seconds if known.sure else known.born

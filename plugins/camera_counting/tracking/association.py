@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from camera_counting.detections import Detections
-from camera_counting.geometry import box_areas, common_areas
+from camera_counting.geometry import box_areas, common_areas, shares_covered
 
 __all__ = ["assign", "overlaps", "shadows", "without_duplicates"]
 
@@ -53,9 +53,7 @@ def shadows(detections: Detections, strength: npt.NDArray[np.float64], cover: fl
     """
     if len(detections) < 2:
         return np.zeros(len(detections), bool)
-    b = detections.boxes.astype(np.float64)
-    area = np.maximum(box_areas(b), 1e-9)
-    within = common_areas(b, b) / np.minimum(area[:, None], area[None]) >= cover
+    within = shares_covered(detections.boxes.astype(np.float64)) >= cover
     within &= strength[:, None] < strength[None]
     return np.asarray((within & detections.may_be_confused()).any(1))
 

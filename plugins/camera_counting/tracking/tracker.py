@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from camera_counting.detections import Detections
+from camera_counting.geometry import borders_touched
 from camera_counting.tracking.association import assign, overlaps, shadows, without_duplicates
 from camera_counting.tracking.base import Tracker, Tracks
 from camera_counting.tracking.completion import complete
@@ -287,23 +288,16 @@ class MotionTracker(Tracker):
         """Which of centre x, centre y, width, height of boxes (N, 4) the border of the frame may cut."""
         if self._size is None:
             return np.zeros((len(boxes), 4), bool)
-        slack = _SLACK * max(self._size)
-        low, high = boxes[:, :2] <= slack, boxes[:, 2:] >= np.array(self._size) - slack
-        return np.tile(low | high, 2)
+        touched = borders_touched(boxes.astype(np.float64), self._size, _SLACK)
+        return np.tile(touched[:, :2] | touched[:, 2:], 2)
 
     def _leaving(self) -> npt.NDArray[np.bool_]:
         """Tracks whose box touches the border of the frame, on their way out."""
         if self._size is None:
             return np.zeros(len(self._tracks), bool)
-        width, height = self._size
-        boxes, speed = self._tracks.motion.boxes(), self._tracks.motion.speed
-        slack = _SLACK * max(width, height)
-        return np.asarray(
-            ((boxes[:, 0] <= slack) & (speed[:, 0] < 0))
-            | ((boxes[:, 2] >= width - slack) & (speed[:, 0] > 0))
-            | ((boxes[:, 1] <= slack) & (speed[:, 1] < 0))
-            | ((boxes[:, 3] >= height - slack) & (speed[:, 1] > 0))
-        )
+        touched = borders_touched(self._tracks.motion.boxes(), self._size, _SLACK)
+        speed = self._tracks.motion.speed[:, :2]
+        return np.asarray((touched & np.concatenate([speed < 0, speed > 0], axis=1)).any(1))
 
     def _seen_now(self, detections: Detections, track_of: _Rows, seconds: float, ended: tuple[int, ...]) -> Tracks:
         seen = np.flatnonzero(track_of >= 0)
