@@ -3,6 +3,7 @@
 The public face: everything in ``__all__``. Nothing here knows what a model does: metrics are names and numbers.
 """
 
+from model_governance.assessment import Assessment, assess
 from model_governance.by_hand import SyncResult, sync
 from model_governance.errors import (
     EvidenceError,
@@ -18,9 +19,12 @@ from model_governance.gates import GateResult, Verdict, judge
 from model_governance.policy import Policy, load_policy
 from model_governance.promotion import check, promote, reject, reopen, rollback
 from model_governance.registration import Registration, register
+from model_governance.selection import Ranked, select
+from model_governance.signatures import Signature, accept, accept_mitigation
 from model_governance.standing import Standing
 
 __all__ = [
+    "Assessment",
     "Evidence",
     "EvidenceError",
     "GateError",
@@ -28,12 +32,17 @@ __all__ = [
     "GovernanceError",
     "Policy",
     "PolicyError",
+    "Ranked",
     "Registration",
+    "Signature",
     "Standing",
     "SyncResult",
     "TamperError",
     "TransitionError",
     "Verdict",
+    "accept",
+    "accept_mitigation",
+    "assess",
     "check",
     "collect",
     "evaluation_of",
@@ -44,5 +53,6 @@ __all__ = [
     "reject",
     "reopen",
     "rollback",
+    "select",
     "sync",
 ]

@@ -13,11 +13,11 @@ from model_governance.errors import GateError, TamperError, TransitionError
 from model_governance.evidence import collect
 from model_governance.gates import judge
 from model_governance.policy import Policy
+from model_governance.signing import require_signature
 from model_governance.standing import Standing
 
 __all__ = ["find_version", "refusal", "require_promotable", "require_same_files", "require_signature"]
 
-_LONGEST_COMMENT = 1000
 _REFUSED = {
     "rejected": ("rejected_by", "rejected_at", "rejection_comment"),
     "rolled back": ("rolled_back_by", "rolled_back_at", "rolled_back_reason"),
@@ -75,8 +75,10 @@ def require_promotable(version: ModelVersion, standing: Standing, now: datetime,
             f"{label} was judged by a policy of digest {bundle.policy.digest[:12]}, today's has "
             f"{policy.digest[:12]}; register it again with today's"
         )
+    # It passed; what fails on the same evidence today fails by the time that went by: figures, signatures,
+    # acceptances and advisories that have grown too old.
     today = judge(bundle.policy, bundle.evidence, None, now)
-    late = "; ".join(row.sentence() for row in today.failures if row.section == "freshness")
+    late = "; ".join(row.sentence() for row in today.failures)
     if late:
         raise GateError(
             f"{label} was judged on {bundle.verdict.judged_at:%Y-%m-%d} and its evidence has expired: {late}; "
@@ -100,17 +102,3 @@ def require_same_files(version: ModelVersion, digest: str) -> None:
             f"the files of version {version.version} of {version.name!r} have digest {got[:16]}, but "
             f"{digest[:16]} was judged; somebody changed them: log, evaluate and register the model again"
         )
-
-
-def require_signature(by: str, comment: str) -> tuple[str, str]:
-    """Name and reason without blanks around them; a `TransitionError` where one is missing or too long."""
-    by, comment = by.strip(), comment.strip()
-    if not by or not comment:
-        missing = " and ".join(what for what, value in (("a name", by), ("a comment", comment)) if not value)
-        raise TransitionError(f"{missing} is missing: a version moves only with a person's name and their reason")
-    if len(by) > 200 or len(comment) > _LONGEST_COMMENT:
-        raise TransitionError(
-            f"the name has {len(by)} and the comment {len(comment)} characters; "
-            f"at most 200 and {_LONGEST_COMMENT} fit"
-        )
-    return by, comment

@@ -1,4 +1,4 @@
-"""The evidence bundle: evidence, policy and verdict, kept with the source run and read back before a promotion."""
+"""The evidence bundle: evidence, policy, verdict and bill of materials, kept with the source run and read back."""
 
 from __future__ import annotations
 
@@ -18,16 +18,27 @@ from model_governance.evidence import Evidence
 from model_governance.gates import Verdict
 from model_governance.policy import Policy
 
-__all__ = ["Bundle", "read_bundle", "write_bundle"]
+__all__ = ["MATERIALS_FILE", "MATERIALS_TAG", "Bundle", "read_bundle", "write_bundle"]
+
+MATERIALS_FILE = "bill_of_materials.cdx.json"
+"""The bill of materials in the bundle, named as CycloneDX asks for (*.cdx.json)."""
+MATERIALS_TAG = "materials_digest"
+"""Tag of a version: SHA-256 of that file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What was known when a version was judged."""
+    """What was known when a version was judged; `materials` is the text of its bill of materials."""
 
     evidence: Evidence
     policy: Policy
     verdict: Verdict
+    materials: str | None = None
+
+    @property
+    def materials_digest(self) -> str | None:
+        """SHA-256 of the bill of materials; None where there is none, as in bundles of older versions."""
+        return None if self.materials is None else hashlib.sha256(self.materials.encode()).hexdigest()
 
     @property
     def folder(self) -> str:
@@ -48,6 +59,8 @@ def write_bundle(client: MlflowClient, bundle: Bundle) -> str:
     }
     for part, value in parts.items():
         client.log_text(bundle.evidence.run_id, value.model_dump_json(indent=2), f"{bundle.folder}/{part}.json")
+    if bundle.materials is not None:
+        client.log_text(bundle.evidence.run_id, bundle.materials, f"{bundle.folder}/{MATERIALS_FILE}")
     return bundle.folder
 
 
@@ -74,6 +87,7 @@ def read_bundle(version: ModelVersion) -> Bundle:
                 Evidence.model_validate_json((root / "evidence.json").read_text(encoding="utf-8")),
                 Policy.model_validate_json((root / "policy.json").read_text(encoding="utf-8")),
                 Verdict.model_validate_json((root / "verdict.json").read_text(encoding="utf-8")),
+                _text(root / MATERIALS_FILE),
             )
     except (MlflowException, OSError, ValidationError) as error:
         raise EvidenceError(
@@ -86,10 +100,16 @@ def read_bundle(version: ModelVersion) -> Bundle:
         ("verdict's policy", bundle.policy.digest, bundle.verdict.policy_digest),
         ("evidence's files", tags.get("artifact_digest"), bundle.evidence.artifact.digest),
         ("verdict", folder, bundle.folder),
+        ("bill of materials", tags.get(MATERIALS_TAG), bundle.materials_digest),
     ):
         if expected != got:
             raise TamperError(
-                f"the {what} of {label} has digest {got[:16]}, but {(expected or 'none')[:16]} was registered; "
-                "somebody changed it: register the model again"
+                f"the {what} of {label} has digest {(got or 'none')[:16]}, but {(expected or 'none')[:16]} was "
+                "registered; somebody changed it: register the model again"
             )
     return bundle
+
+
+def _text(path: Path) -> str | None:
+    # In bytes, so that no line ending is changed under the digest.
+    return path.read_bytes().decode("utf-8") if path.is_file() else None

@@ -1,14 +1,16 @@
 """Evaluations of a model: which run measured which files, when, and what came out.
 
 A model may be measured often: on other data, with other options, by evaluations that failed half-way. Its figures
-then stand side by side in MLflow. An evaluation that ended well is recorded on its run, last of all; evidence is
-what one such evaluation measured, never a mixture of several.
+then stand side by side in MLflow. An evaluation that ended well is recorded on its run, last of all. There are
+kinds of them (how good it is, how it holds under bad weather, whether it serves); evidence is what the newest one
+of each kind measured, never a mixture of several of a kind.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,10 +23,23 @@ from model_governance.artifact import artifact_digest
 from model_governance.errors import EvidenceError, TamperError
 from model_governance.source import Source, locate
 
-__all__ = ["EVALUATION_TAG", "Evaluation", "evaluation_of", "recorded_evaluations"]
+__all__ = [
+    "EVALUATION_TAG",
+    "QUALITY",
+    "Evaluation",
+    "evaluation_of",
+    "newest_of_each_kind",
+    "recorded_evaluations",
+]
+
+QUALITY = "quality"
+"""The kind of evaluation that measures how good a model is: what was recorded before there were kinds."""
 
 EVALUATION_TAG = "governance.evaluation"
-"""Tag of a run that measured a model, followed by the logged model's id: what was measured, and when."""
+"""Tag of a run that measured a model, followed by the logged model's id and, but for quality, by the kind."""
+
+# A kind begins with a letter and has no hyphen, so it is never taken for a logged model's id, which has one.
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class _Record(BaseModel):
@@ -51,12 +66,15 @@ class Evaluation:
         Of the model's files, the same before and after.
     metrics : tuple of Metric
         What was logged meanwhile for the logged model; empty for a model that is none: its run's metrics are all.
+    kind : str
+        What was measured: `quality`, `robustness`, `infrastructure`, ...
     """
 
     run_id: str
     began: int
     digest: str
     metrics: tuple[Metric, ...]
+    kind: str = QUALITY
 
     @property
     def data(self) -> frozenset[str]:
@@ -65,19 +83,28 @@ class Evaluation:
 
 
 @contextmanager
-def evaluation_of(model_uri: str) -> Iterator[str]:
+def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
     """Record an evaluation; put it inside the ``with`` block, with its metrics logged to one run.
 
     Gives the digest of the model's files. Without this record a policy with a freshness rule refuses the model.
     Where the block raises, nothing is recorded, and an earlier evaluation stays the model's evidence.
 
+    Parameters
+    ----------
+    kind : str
+        What is measured: lower-case letters, digits and underscores. The newest of each kind is evidence.
+
     Raises
     ------
+    ValueError
+        Where the kind is not such a word.
     TamperError
         Where the files changed while they were being evaluated; nothing is recorded then.
     EvidenceError
         Where the metrics were logged to several runs.
     """
+    if not _KIND.fullmatch(kind):
+        raise ValueError(f"expected a kind of lower-case letters, digits and underscores, got {kind!r}")
     source = locate(model_uri)
     before = artifact_digest(source.location)
     began = _now()
@@ -90,7 +117,7 @@ def evaluation_of(model_uri: str) -> Iterator[str]:
             "after); log the model again and evaluate that"
         )
     record = _Record(began=began, ended=ended, digest=before)
-    MlflowClient().set_tag(_measuring_run(source, began), _tag(source), record.model_dump_json())
+    MlflowClient().set_tag(_measuring_run(source, began), _tag(source, kind), record.model_dump_json())
 
 
 def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluation]:
@@ -100,11 +127,24 @@ def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluatio
         metrics.setdefault(str(metric.run_id), []).append(metric)
     found = []
     for run_id, measured in metrics.items():
-        record = _read_record(client, run_id, _tag(source))
-        if record is not None:
+        for kind, record in _read_records(client, run_id, _tag(source)):
             of_it = tuple(metric for metric in measured if record.began <= metric.timestamp <= record.ended)
-            found.append(Evaluation(run_id, record.began, record.digest, of_it))
-    return sorted(found, key=lambda evaluation: evaluation.began)
+            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind))
+    return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
+
+
+def newest_of_each_kind(evaluations: Iterable[Evaluation], data: frozenset[str] = frozenset()) -> list[Evaluation]:
+    """The evaluations that are evidence, quality first and the newest first of the others.
+
+    Parameters
+    ----------
+    data : frozenset of str
+        Digests of data that are preferred: of several of a kind, one on these comes before a newer one on others.
+    """
+    chosen: dict[str, Evaluation] = {}
+    for each in sorted(evaluations, key=lambda each: (bool(each.data & data), each.began)):
+        chosen[each.kind] = each
+    return sorted(chosen.values(), key=lambda each: (each.kind != QUALITY, -each.began, each.kind))
 
 
 def _now() -> int:
@@ -125,19 +165,24 @@ def _measuring_run(source: Source, began: int) -> str:
     return runs.pop() if runs else source.run_id
 
 
-def _tag(source: Source) -> str:
-    return f"{EVALUATION_TAG}.{source.logged.model_id}" if source.logged else EVALUATION_TAG
+def _tag(source: Source, kind: str = QUALITY) -> str:
+    tag = f"{EVALUATION_TAG}.{source.logged.model_id}" if source.logged else EVALUATION_TAG
+    return tag if kind == QUALITY else f"{tag}.{kind}"
 
 
-def _read_record(client: MlflowClient, run_id: str, tag: str) -> _Record | None:
+def _read_records(client: MlflowClient, run_id: str, tag: str) -> Iterator[tuple[str, _Record]]:
     try:
-        text = client.get_run(run_id).data.tags.get(tag)
+        tags = client.get_run(run_id).data.tags
     except MlflowException:  # a run that was deleted for good took its record with it
-        return None
-    try:
-        return None if text is None else _Record.model_validate_json(text)
-    except ValidationError as error:
-        raise TamperError(
-            f"the tag {tag} of run {run_id} is not one that this package wrote; evaluate the model again, or "
-            "delete the tag"
-        ) from error
+        return
+    for name, text in sorted(tags.items()):
+        kind = QUALITY if name == tag else name.removeprefix(f"{tag}.")
+        if not name.startswith(tag) or not _KIND.fullmatch(kind):
+            continue
+        try:
+            yield kind, _Record.model_validate_json(text)
+        except ValidationError as error:
+            raise TamperError(
+                f"the tag {name} of run {run_id} is not one that this package wrote; evaluate the model again, or "
+                "delete the tag"
+            ) from error

@@ -1,27 +1,40 @@
-"""The evidence: what a model shows, gathered from its run, its logged model and its own files."""
+"""The evidence: what a model shows, gathered from its runs, its logged model and its own files.
+
+Gates are pure, so whatever a rule of the policy asks of an artefact is read here, and only that.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Run
+from mlflow.entities import LoggedModel, Metric, Run
 from mlflow.exceptions import MlflowException
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
+from model_governance.advisories import Audit, audit
 from model_governance.artifact import Artifact, read_artifact
+from model_governance.documents import Document, read_document
 from model_governance.errors import EvidenceError
-from model_governance.evaluation import Evaluation, recorded_evaluations
-from model_governance.policy import Versioning
-from model_governance.source import locate
+from model_governance.evaluation import Evaluation, newest_of_each_kind, recorded_evaluations
+from model_governance.kept import model_file, run_file
+from model_governance.policy import Policy, Versioning
+from model_governance.requirements import FILES, Pin, read_lock, read_pins
+from model_governance.rules import AcceptanceRule, AdvisoryRule, ChampionRule, DocumentRule
+from model_governance.rules.base import Strict
+from model_governance.samples import Samples, read_samples
+from model_governance.signatures import Signature, artifact_sha256, read_signatures
+from model_governance.source import Source, locate
 
-__all__ = ["Dataset", "Evidence", "Measured", "collect"]
+__all__ = ["Dataset", "Evaluated", "Evidence", "Measured", "collect"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+class _Value(Strict):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings", allow_inf_nan=True, protected_namespaces=()
+    )
 
 
 class Measured(_Value):
@@ -40,6 +53,15 @@ class Dataset(_Value):
     context: str | None = None
 
 
+class Evaluated(_Value):
+    """One evaluation that the metrics come from: its kind, its run, and the digest of what it measured."""
+
+    kind: str
+    run_id: str
+    began: int
+    digest: str
+
+
 class Evidence(_Value):
     """What one model shows.
 
@@ -55,9 +77,22 @@ class Evidence(_Value):
         Digest of the files on which the metrics were measured, as the evaluation recorded it.
     interface : dict
         The parts of the MLmodel file that the policy calls the model's interface.
+    evaluations : tuple of Evaluated
+        The newest of each kind, quality first.
+    requirements : tuple of Pin or None
+        What the model's files say that it needs; None where they say nothing.
+    samples, documents, audits : dict
+        What rules of the policy ask for, by `PairedTest.columns`, by `DocumentRule.document` and by
+        `AdvisoryRule.advisories`.
+    signatures : tuple of Signature
+        What persons signed, oldest first; `looked_at` holds the digest that each artefact has now.
     digest : str
         SHA-256 of all of this.
     """
+
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"evaluations", "requirements", "samples", "documents", "audits", "signatures", "looked_at"}
+    )
 
     format_version: Literal[1] = 1
     model_uri: str
@@ -71,6 +106,13 @@ class Evidence(_Value):
     datasets: tuple[Dataset, ...]
     git_commit: str | None
     interface: dict[str, Any]
+    evaluations: tuple[Evaluated, ...] = ()
+    requirements: tuple[Pin, ...] | None = None
+    samples: Mapping[str, Samples] = Field(default_factory=dict)
+    documents: Mapping[str, Document] = Field(default_factory=dict)
+    audits: Mapping[str, Audit] = Field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()
+    looked_at: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -86,13 +128,18 @@ class Evidence(_Value):
         return frozenset(metric.dataset_digest for metric in self.metrics.values() if metric.dataset_digest)
 
 
-def collect(model_uri: str, versioning: Versioning | None = None, *, beside: Evidence | None = None) -> Evidence:
-    """Gather what a model shows: its newest recorded evaluation, and what its own run says.
+def collect(
+    model_uri: str, policy: Policy | Versioning | None = None, *, beside: Evidence | None = None
+) -> Evidence:
+    """Gather what a model shows: its newest recorded evaluation of each kind, what its run says, what was signed.
 
     Parameters
     ----------
     model_uri : str
         ``models:/m-...`` (a logged model), ``runs:/<run>/<path>``, or a registered ``models:/<name>/<version>``.
+    policy : Policy, optional
+        Whatever its rules ask for beside metrics, tags, parameters and data is read as well: tables, documents,
+        advisories, what was signed. A `Versioning` names the interface alone.
     beside : Evidence, optional
         What another model shows; of several evaluations one on the same data is taken, so that they compare.
 
@@ -100,32 +147,84 @@ def collect(model_uri: str, versioning: Versioning | None = None, *, beside: Evi
     ------
     EvidenceError
         Where there is no such model, it has no source run, or its files cannot be read.
+    PolicyError
+        Where advisories or a lock that the policy names cannot be read.
+    TamperError
+        Where a record of an evaluation or a signature was changed.
     """
     source = locate(model_uri)
     client = MlflowClient()
     run = _run(client, source.run_id)
     wanted = beside.measured_on if beside else frozenset()
-    evaluation = max(
-        recorded_evaluations(client, source), key=lambda each: (bool(each.data & wanted), each.began), default=None
-    )
-    runs = [run]
-    if evaluation is not None and evaluation.run_id != source.run_id:
-        runs.append(_run(client, evaluation.run_id))
+    evaluations = newest_of_each_kind(recorded_evaluations(client, source), wanted)
+    main = evaluations[0] if evaluations else None
+    run_ids = dict.fromkeys([source.run_id, *(each.run_id for each in evaluations)])
+    runs = [run, *(_run(client, run_id) for run_id in run_ids if run_id != source.run_id)]
     artifact, mlmodel = read_artifact(source.location)
     tags = {**run.data.tags, **(source.logged.tags if source.logged else {})}
+    versioning = policy.versioning if isinstance(policy, Policy) else policy or Versioning()
+    # Where the model is measured now comes first: a table or a document of the model's own run may be older.
+    places = [*(each.run_id for each in evaluations if each.run_id != source.run_id), source.run_id]
+    asked = _asked(policy, client, source, run, places, artifact) if isinstance(policy, Policy) else {}
     return Evidence(
         model_uri=source.uri,
         run_id=source.run_id,
         artifact=artifact,
-        evaluation_run_id=evaluation.run_id if evaluation else None,
-        evaluated_digest=evaluation.digest if evaluation else None,
-        metrics=_metrics(client, run, source.logged, evaluation),
+        evaluation_run_id=main.run_id if main else None,
+        evaluated_digest=main.digest if main else None,
+        metrics=_metrics(client, run, source.logged, evaluations),
         params=dict(sorted(run.data.params.items())),
         tags={key: value for key, value in sorted(tags.items()) if _is_evidence(key)},
         datasets=tuple(dict.fromkeys(data for each in runs for data in _datasets(each))),
         git_commit=tags.get("lineage.git_commit") or tags.get("mlflow.source.git.commit"),
-        interface={path: _at(mlmodel, path) for path in (versioning or Versioning()).interface},
+        interface={path: _at(mlmodel, path) for path in versioning.interface},
+        evaluations=tuple(
+            Evaluated(kind=each.kind, run_id=each.run_id, began=each.began, digest=each.digest)
+            for each in evaluations
+        ),
+        **asked,
     )
+
+
+def _asked(
+    policy: Policy, client: MlflowClient, source: Source, run: Run, places: list[str], artifact: Artifact
+) -> dict[str, Any]:
+    """What the policy's rules ask for: tables, documents, advisories, signatures, and what the model needs."""
+    lock = read_lock(policy.folder / policy.materials.lock) if policy.materials else {}
+    texts = {name: model_file(source.location, artifact, name) for name in FILES}
+    pins = read_pins({name: text.decode() for name, text in texts.items() if text is not None}, lock)
+    rules = [rule for _, rule in policy.rules()]
+    samples, documents, audits = {}, {}, {}
+    for rule in rules:
+        if isinstance(rule, ChampionRule) and rule.paired is not None:
+            content = run_file(client, places, rule.paired.table)
+            if content is not None:
+                samples[rule.paired.columns] = read_samples(content.decode("utf-8", "replace"), rule.paired)
+        elif isinstance(rule, DocumentRule):
+            if rule.place == "model":
+                content = model_file(source.location, artifact, rule.document)
+            else:
+                content = run_file(client, places, rule.document)
+            if content is not None:
+                documents[rule.name] = read_document(rule.document, content)
+        elif isinstance(rule, AdvisoryRule):
+            audits[rule.advisories] = audit(policy.folder / rule.advisories, pins or ())
+    signatures = read_signatures(run)
+    looked_at: dict[str, str] = {}
+    if any(isinstance(rule, AcceptanceRule) for rule in rules):
+        for each in signatures:
+            if each.run_id is not None and each.artifact is not None:
+                digest = artifact_sha256(client, each.run_id, each.artifact)
+                if digest is not None:
+                    looked_at[f"{each.run_id}/{each.artifact}"] = digest
+    return {
+        "requirements": pins,
+        "samples": samples,
+        "documents": documents,
+        "audits": audits,
+        "signatures": signatures,
+        "looked_at": looked_at,
+    }
 
 
 def _run(client: MlflowClient, run_id: str) -> Run:
@@ -136,23 +235,19 @@ def _run(client: MlflowClient, run_id: str) -> Run:
 
 
 def _metrics(
-    client: MlflowClient, run: Run, logged: LoggedModel | None, evaluation: Evaluation | None
+    client: MlflowClient, run: Run, logged: LoggedModel | None, evaluations: list[Evaluation]
 ) -> dict[str, Measured]:
-    """What the evaluation measured; without one, whatever was logged for the model.
+    """What the evaluations measured; without one, whatever was logged for the model.
 
-    The metrics of the model's run as well, where it made no other model that they could belong to, but none that
-    some evaluation of the model logged too: those would be another one's.
+    A metric of several kinds is that of the quality; else of the newest. The metrics of the model's run as well,
+    where it made no other model that they could belong to, but none that some evaluation of the model logged too:
+    those would be another one's.
     """
+    everything = list((logged.metrics if logged else None) or [])
     of_model: dict[str, Measured] = {}
-    everything = (logged.metrics if logged else None) or []
-    for metric in evaluation.metrics if evaluation else everything:
-        known = of_model.get(metric.key)
-        mine = Measured(value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest)
-        if known is None or (mine.timestamp, mine.dataset_digest or "") >= (
-            known.timestamp,
-            known.dataset_digest or "",
-        ):
-            of_model[metric.key] = mine
+    for measured in [each.metrics for each in evaluations] or [tuple(everything)]:
+        for name, mine in _latest(measured).items():
+            of_model.setdefault(name, mine)
     of_run: dict[str, Measured] = {}
     evaluated = {metric.key for metric in everything}
     others = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
@@ -164,6 +259,19 @@ def _metrics(
                     value=last.value, timestamp=last.timestamp, dataset_digest=last.dataset_digest
                 )
     return dict(sorted({**of_run, **of_model}.items()))
+
+
+def _latest(metrics: Iterable[Metric]) -> dict[str, Measured]:
+    latest: dict[str, Measured] = {}
+    for metric in metrics:
+        known = latest.get(metric.key)
+        mine = Measured(value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest)
+        if known is None or (mine.timestamp, mine.dataset_digest or "") >= (
+            known.timestamp,
+            known.dataset_digest or "",
+        ):
+            latest[metric.key] = mine
+    return latest
 
 
 def _datasets(run: Run) -> Iterator[Dataset]:

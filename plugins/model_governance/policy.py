@@ -1,7 +1,7 @@
 """The policy: the file that says what a version must show before a person may promote it.
 
-Every rule is a small frozen model; `gates.check` has one function per kind of rule, and a policy can hold nothing
-else, so there is no key that nobody reads. An unknown key is an error.
+Every rule is a small frozen model of `model_governance.rules`; `gates.check` has one function per kind of rule,
+and a policy can hold nothing else, so there is no key that nobody reads. An unknown key is an error.
 """
 
 from __future__ import annotations
@@ -9,20 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from model_governance.errors import PolicyError
+from model_governance.rules import (
+    AcceptanceRule,
+    ArtifactRule,
+    ChampionRule,
+    ComplianceRule,
+    CostRule,
+    DatasetRule,
+    FreshnessRule,
+    Materials,
+    ParamRule,
+    RecordRule,
+    RiskRule,
+    Rule,
+    SecurityRule,
+    Selection,
+    SliceRule,
+    TagRule,
+    Threshold,
+)
+from model_governance.rules.base import Strict
 
 __all__ = [
     "ArtifactRule",
@@ -39,113 +51,8 @@ __all__ = [
     "policy_schema",
 ]
 
-Reason = Annotated[
-    str, Field(min_length=3, description="Why this rule is there; a reviewer reads it beside a failed gate.")
-]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Rule(_Strict):
-    """One thing that a version must show; the base of every kind of rule."""
-
-    reason: Reason
-
-
-class Threshold(Rule):
-    """A metric that must lie between two bounds. A version without the metric fails."""
-
-    metric: str = Field(min_length=1, description="Name of the metric, as MLflow logged it.")
-    min: float | None = Field(None, description="Smallest value that passes.")
-    max: float | None = Field(None, description="Largest value that passes.")
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError(f"metric {self.metric!r} needs a min, a max, or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"metric {self.metric!r}: min {self.min:g} is above max {self.max:g}")
-        return self
-
-
-class ChampionRule(Rule):
-    """A metric that may be worse than the champion's by so much at most. Passes where there is no champion yet."""
-
-    metric: str = Field(min_length=1, description="Name of the metric, as MLflow logged it.")
-    better: Literal["higher", "lower"] = Field(description="Which direction of the metric is the better one.")
-    worse_by_at_most: float = Field(
-        ge=0, description="Margin, in the metric's own unit; 0 demands at least the champion's value."
-    )
-    same_data: bool = Field(
-        True,
-        description="Both must have been measured on data of the same digest; false compares across test sets.",
-    )
-
-
-class ArtifactRule(Rule):
-    """What the model's own files may be."""
-
-    allowed_files: tuple[str, ...] = Field(
-        min_length=1,
-        description="Shell patterns (`*.onnx`, `MLmodel`) of file names; a file that none matches fails.",
-    )
-    forbid_pickle: bool = Field(
-        True, description="No pickle, by name or by content: loading one runs whatever code it holds."
-    )
-    max_size_mb: float = Field(gt=0, description="Largest size of all files together, in 10^6 bytes.")
-
-
-class TagRule(Rule):
-    """A tag that the source run must carry."""
-
-    tag: str = Field(min_length=1, description="Name of the tag.")
-    equals: str | None = Field(None, description="The only value that passes; without it, any non-empty one.")
-
-
-class ParamRule(Rule):
-    """A parameter that the source run must have logged."""
-
-    param: str = Field(min_length=1, description="Name of the parameter.")
-    equals: str | None = Field(None, description="The only value that passes; without it, any non-empty one.")
-
-
-class DatasetRule(Rule):
-    """A data set that the source run must have logged as its input, with a digest."""
-
-    dataset: str = Field(min_length=1, description="The input's context, such as `training`; `*` takes any input.")
-
-
-def _kind_of_record(value: Any) -> str | None:
-    """Which record a mapping speaks of, so that an error names one kind of rule and not three."""
-    for kind in ("tag", "param", "dataset"):
-        if kind in value if isinstance(value, dict) else hasattr(value, kind):
-            return kind
-    return None
-
-
-RecordRule = Annotated[
-    Annotated[TagRule, Tag("tag")] | Annotated[ParamRule, Tag("param")] | Annotated[DatasetRule, Tag("dataset")],
-    Discriminator(
-        _kind_of_record,
-        custom_error_type="unknown_record",
-        custom_error_message="expected one of the keys tag, param or dataset",
-    ),
-]
-
-
-class FreshnessRule(Rule):
-    """When, and on which files, the metrics were measured."""
-
-    unchanged_since_evaluation: bool = Field(
-        True,
-        description="The model's files must have the digest that the evaluation recorded; false trusts the store.",
-    )
-    max_age_days: float = Field(gt=0, description="Oldest age of any metric that a rule reads, in days.")
-
-
-class Versioning(_Strict):
+class Versioning(Strict):
     """How a version's semantic number is found: major when the interface changed, minor when retrained."""
 
     interface: tuple[str, ...] = Field(
@@ -154,25 +61,52 @@ class Versioning(_Strict):
     )
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """What a version must show. Each list is a list of gates; a list may be left out."""
+
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"slices", "business", "compliance", "risk", "acceptance", "selection", "materials"}
+    )
 
     format_version: Literal[1] = Field(description="Version of this file's format.")
     quality: tuple[Threshold, ...] = Field((), description="How good the model must be.")
+    slices: tuple[SliceRule, ...] = Field((), description="How good it must be in every slice of the data.")
     performance: tuple[Threshold, ...] = Field((), description="How fast and how small the model must be.")
     champion: tuple[ChampionRule, ...] = Field((), description="How much worse than the champion it may be.")
-    security: tuple[ArtifactRule, ...] = Field((), description="What the model's files may be.")
+    business: tuple[CostRule, ...] = Field((), description="What its errors may cost.")
+    security: tuple[SecurityRule, ...] = Field(
+        (), description="What the model's files may be, and the packages that serve it."
+    )
     records: tuple[RecordRule, ...] = Field(
         (), description="What the source run must have recorded, so that the model can be made again."
     )
+    compliance: tuple[ComplianceRule, ...] = Field(
+        (),
+        description="What must be written down for those who answer for the data: origin, licence, privacy, card.",
+    )
+    risk: tuple[RiskRule, ...] = Field((), description="Risk class of the use, and mitigations to be accepted.")
+    acceptance: tuple[AcceptanceRule, ...] = Field((), description="What named persons must have looked at.")
     freshness: tuple[FreshnessRule, ...] = Field((), description="How old the measurements may be.")
     versioning: Versioning = Field(default=Versioning(), description="How versions are numbered.")
+    selection: Selection | None = Field(None, description="The rule that prefers one of several candidates.")
+    materials: Materials | None = Field(None, description="What the bill of materials is made of.")
+    _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.rules():
+        if not [rule for _, rule in self.rules() if not (isinstance(rule, RiskRule) and not rule.mitigations)]:
             raise ValueError("a policy without a single gate would let everything through; write one")
+        if any(rule.risk_class == "high" for rule in self.risk) and not self.acceptance:
+            raise ValueError("a risk of class high needs an acceptance rule: a named person who has looked")
+        names = [each.name for rule in self.risk for each in rule.mitigations]
+        if len(set(names)) != len(names):
+            raise ValueError("a mitigation's name stands in two risks; a record would count for both")
         return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the policy's file lies, which paths in it are relative to."""
+        return self._folder
 
     def rules(self) -> tuple[tuple[str, Rule], ...]:
         """Every rule with the name of its section, in the file's order."""
@@ -210,7 +144,9 @@ def load_policy(path: str | Path) -> Policy:
             f"the policy {path} holds {type(content).__name__}; expected a mapping with format_version and gates"
         )
     try:
-        return Policy.model_validate(content)
+        policy = Policy.model_validate(content)
+        policy._folder = path.resolve().parent
+        return policy
     except ValidationError as error:
         raise PolicyError(f"the policy {path} cannot be used: {_explain(error)}") from error
 

@@ -15,11 +15,13 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from model_governance.admission import refusal
-from model_governance.bundle import Bundle, write_bundle
+from model_governance.assessment import champion_evidence
+from model_governance.bundle import MATERIALS_TAG, Bundle, write_bundle
 from model_governance.description import describe
 from model_governance.errors import EvidenceError, GateError, TransitionError
 from model_governance.evidence import Evidence, collect
 from model_governance.gates import Verdict, judge
+from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate
 from model_governance.standing import Move, Standing, finished, settle, versions_of
@@ -90,15 +92,16 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
         Where these very files were rejected or rolled back; says by whom, when and why.
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
-    evidence = collect(model_uri, policy.versioning)
+    evidence = collect(model_uri, policy)
     _create_model(client, name)
     standing = finished(client, name)
     versions = versions_of(client, name)
     known = _with_files(versions, evidence.artifact.digest)
     if known is not None and (no := refusal(known)) is not None:
         raise TransitionError(f"version {known.version} of {name!r} holds these files and {no}")
-    champion = _champion_evidence(standing, name, policy, evidence)
-    bundle = Bundle(evidence, policy, judge(policy, evidence, champion, now))
+    champion = champion_evidence(standing, name, policy, evidence)
+    verdict = judge(policy, evidence, champion, now)
+    bundle = Bundle(evidence, policy, verdict, bill_of_materials(evidence, name))
     if known is not None and _is_approved(known, standing):
         return _registration(known, bundle, created=False)
     semantic = known.tags["semantic_version"] if known else next_version(versions.values(), evidence)
@@ -132,14 +135,6 @@ def next_version(versions: Iterable[ModelVersion], evidence: Evidence) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-def _champion_evidence(standing: Standing, name: str, policy: Policy, evidence: Evidence) -> Evidence | None:
-    if standing.champion is None:
-        return None
-    champion = collect(f"models:/{name}/{standing.champion}", policy.versioning, beside=evidence)
-    # The champion, registered again, is not its own rival.
-    return None if champion.artifact.digest == evidence.artifact.digest else champion
-
-
 def _create_model(client: MlflowClient, name: str) -> None:
     try:
         client.create_registered_model(name)
@@ -170,6 +165,7 @@ def _tags(bundle: Bundle, semantic: str, folder: str, standing: Standing) -> dic
         "evidence": folder,
         "evidence_digest": evidence.digest,
         "policy_digest": bundle.policy.digest,
+        MATERIALS_TAG: bundle.materials_digest or "",
         "gates": "passed" if bundle.verdict.passed else "failed",
         "review": "pending",
     }

@@ -1,4 +1,4 @@
-"""`model-governance`: register, show, check, promote, reject, reopen, rollback, sync.
+"""`model-governance`: register, accept, show, check, promote, reject, reopen, rollback, sync, schema.
 
 Exit codes: 0 done; 1 refused, or something disagrees (with the rows that say why); 2 wrong usage.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -65,6 +66,46 @@ def register(model_uri: str, name: str, policy: str) -> None:
         f"{'new' if done.created else 'known before'}, gates {'passed' if done.passed else 'failed'}"
     )
     done.require_passed()
+
+
+@main.command()
+@click.argument("model_uri")
+@click.option("--by", required=True, help="Who signs.")
+@click.option("--comment", required=True, help="What was looked at, and what was seen.")
+@click.option(
+    "--artifact", help="Path of the artefact that was looked at, in the model's run or its evaluation's."
+)
+@click.option(
+    "--reject", "no", is_flag=True, help="Say no to it: the gate fails until the same person accepts it."
+)
+@click.option("--mitigation", help="Name of a mitigation in the policy's risks, in place of --artifact.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="Last day on which the mitigation is accepted.")
+@_explained
+def accept(
+    model_uri: str,
+    by: str,
+    comment: str,
+    artifact: str | None,
+    no: bool,
+    mitigation: str | None,
+    expires: datetime | None,
+) -> None:
+    """Sign for what you looked at of MODEL_URI, or accept a mitigation; registering it again judges it anew."""
+    from model_governance.signatures import accept as sign
+    from model_governance.signatures import accept_mitigation
+
+    if (artifact is None) == (mitigation is None):
+        raise click.UsageError("give either --artifact, what was looked at, or --mitigation, what is accepted")
+    if artifact is not None:
+        if expires is not None:
+            raise click.UsageError("--expires goes with --mitigation; a signature holds for what was looked at")
+        signed = sign(model_uri, by, comment, artifact, verdict="rejected" if no else "accepted")
+        click.echo(f"{signed.by} {signed.verdict} {signed.artifact}, digest {str(signed.sha256)[:16]}")
+        return
+    if expires is None or no:
+        raise click.UsageError("--mitigation needs --expires, and no --reject")
+    signed = accept_mitigation(model_uri, by, comment, str(mitigation), expires.date())
+    click.echo(f"{signed.by} accepted the mitigation {signed.mitigation} until {signed.expires}")
 
 
 @main.command()

@@ -1,0 +1,237 @@
+"""Known vulnerabilities of the packages that serve a model, from OSV records in a file: no network is asked.
+
+The records' format and how a version is matched follow the OSV schema 1.7 (https://ossf.github.io/osv-schema/,
+section "Evaluation"), for the ecosystem PyPI, whose versions compare by PEP 440.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import BaseModel, ConfigDict
+
+from model_governance.errors import PolicyError
+from model_governance.requirements import Pin
+
+__all__ = ["Audit", "Finding", "affects", "audit"]
+
+
+class Finding(BaseModel):
+    """One pinned package that an advisory speaks of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    package: str
+    version: str
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    fixed: tuple[str, ...]
+
+
+class Audit(BaseModel):
+    """What a file of advisories says of a model's packages.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of the records.
+    records : int
+        How many of them speak of PyPI, those withdrawn left out.
+    newest : int
+        When the newest record was modified, ms since the epoch, UTC: how much the file can know.
+    unknown : tuple of str
+        Packages that cannot be looked up, because nothing, or no version of PEP 440, is pinned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    records: int
+    newest: int
+    findings: tuple[Finding, ...]
+    unknown: tuple[str, ...]
+
+
+def audit(path: Path, pins: Iterable[Pin]) -> Audit:
+    """Look packages up in a file, a folder or an archive of OSV records.
+
+    Raises
+    ------
+    PolicyError
+        Where it cannot be read, holds no record, or one that is no OSV record; names it.
+    """
+    digest, newest, count = hashlib.sha256(), 0, 0
+    versions: dict[str, list[tuple[Version, Pin]]] = {}
+    unknown = []
+    for pin in pins:
+        try:
+            versions.setdefault(pin.name, []).append((Version(pin.version or ""), pin))
+        except InvalidVersion:
+            unknown.append(pin.name)
+    findings: list[Finding] = []
+    for place, text in _texts(path):
+        digest.update(hashlib.sha256(text.encode()).digest())
+        for record in _records(place, text):
+            newest = max(newest, _milliseconds(place, record))
+            affected = [each for each in record.get("affected") or () if _is_pypi(each)]
+            if record.get("withdrawn") or not affected:
+                continue
+            count += 1
+            findings.extend(_matches(place, record, affected, versions))
+    if not newest:
+        raise PolicyError(
+            f"the advisories {path} hold no OSV record; expected JSON as osv.dev exports it for PyPI"
+        )
+    return Audit(
+        digest=digest.hexdigest(),
+        records=count,
+        newest=newest,
+        findings=tuple(sorted(findings, key=lambda found: (found.package, found.version, found.id))),
+        unknown=tuple(sorted(unknown)),
+    )
+
+
+def affects(affected: Mapping[str, Any], version: Version) -> bool:
+    """Whether one entry of a record's ``affected`` speaks of a version.
+
+    It does where the version is listed, or lies in a range: the events are taken in the order of their versions;
+    ``introduced`` begins, ``fixed`` ends before its version, ``last_affected`` ends after it, ``limit`` bounds
+    all.
+
+    Examples
+    --------
+    >>> entry = {"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.10"}]}]}
+    >>> affects(entry, Version("1.9")), affects(entry, Version("1.10"))
+    (True, False)
+    """
+    listed = affected.get("versions") or ()
+    if any(_same(each, version) for each in listed):
+        return True
+    ranges = affected.get("ranges") or ()
+    return any(_in_range(each.get("events") or (), version) for each in ranges if each.get("type") != "GIT")
+
+
+def _same(listed: str, version: Version) -> bool:
+    try:
+        return Version(listed) == version
+    except InvalidVersion:
+        return listed == str(version)
+
+
+def _in_range(events: Iterable[Mapping[str, str]], version: Version) -> bool:
+    marks = sorted(
+        ((_bound(value), kind) for event in events for kind, value in event.items()),
+        # At one version an end comes before a beginning: a range that ends where the next begins has no hole.
+        key=lambda mark: (mark[0] is not None, mark[0] or version, mark[1] == "introduced"),
+    )
+    limits = [bound for bound, kind in marks if kind == "limit"]
+    if limits and not any(limit is None or version < limit for limit in limits):
+        return False
+    inside = False
+    for bound, kind in marks:
+        if kind == "introduced" and (bound is None or version >= bound):
+            inside = True
+        elif bound is not None and (
+            (kind == "fixed" and version >= bound) or (kind == "last_affected" and version > bound)
+        ):
+            inside = False
+    return inside
+
+
+def _bound(text: str) -> Version | None:
+    """A version of an event; None for `0` (before every version) and `*` (no limit)."""
+    return None if text in ("0", "*") else Version(text)
+
+
+def _matches(
+    place: str,
+    record: Mapping[str, Any],
+    affected: list[Mapping[str, Any]],
+    versions: Mapping[str, list[tuple[Version, Pin]]],
+) -> Iterator[Finding]:
+    found: dict[tuple[str, str], Finding] = {}
+    for entry in affected:
+        name = canonicalize_name(entry["package"]["name"])
+        for version, pin in versions.get(name, ()):
+            try:
+                hit = affects(entry, version)
+            except (InvalidVersion, AttributeError, TypeError) as error:
+                raise PolicyError(f"the advisory {record.get('id')} in {place} cannot be read: {error}") from error
+            if hit:
+                found[name, str(version)] = Finding(
+                    package=name,
+                    version=str(pin.version),
+                    id=str(record["id"]),
+                    aliases=tuple(sorted(map(str, record.get("aliases") or ()))),
+                    summary=" ".join(str(record.get("summary") or record.get("details") or "").split())[:200],
+                    fixed=tuple(_fixes(entry)),
+                )
+    yield from found.values()
+
+
+def _fixes(entry: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        {
+            event["fixed"]
+            for each in entry.get("ranges") or ()
+            if each.get("type") != "GIT"
+            for event in each.get("events") or ()
+            if "fixed" in event
+        },
+        key=Version,
+    )
+
+
+def _is_pypi(entry: Mapping[str, Any]) -> bool:
+    package = entry.get("package") or {}
+    return str(package.get("ecosystem", "")).partition(":")[0] == "PyPI" and bool(package.get("name"))
+
+
+def _milliseconds(place: str, record: Mapping[str, Any]) -> int:
+    try:
+        time = datetime.fromisoformat(str(record["modified"]))
+    except (KeyError, ValueError) as error:
+        raise PolicyError(f"the advisory {record.get('id')} in {place} says not when it was modified") from error
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _records(place: str, text: str) -> Iterator[Mapping[str, Any]]:
+    """One record, a list of them, or `{"vulns": [...]}` as the query interface of osv.dev answers."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise PolicyError(f"the advisories {place} are not JSON: {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("vulns"), list):
+        content = content["vulns"]
+    for record in content if isinstance(content, list) else [content]:
+        if not isinstance(record, dict) or not record.get("id") or "modified" not in record:
+            raise PolicyError(f"{place} holds something that is no OSV record: expected id, modified and affected")
+        if not isinstance(record.get("affected") or [], list):
+            raise PolicyError(f"the advisory {record['id']} in {place} has no list of what it affects")
+        yield record
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Name and content of every JSON file, in the order of the names."""
+    try:
+        if path.is_dir():
+            for file in sorted(path.rglob("*.json")):
+                yield str(file), file.read_text(encoding="utf-8")
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in sorted(archive.namelist()):
+                    if name.endswith(".json"):
+                        yield f"{path}:{name}", archive.read(name).decode("utf-8")
+        else:
+            yield str(path), path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        raise PolicyError(f"the advisories {path} cannot be read: {error}; expected OSV records") from error
