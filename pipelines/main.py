@@ -14,13 +14,12 @@ from pathlib import Path
 import click
 import mlflow
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from counting_evaluator import EvaluationError
-from model_governance import GovernanceError, collect, load_policy
+from model_governance import load_policy
 from pipelines import evaluate, prepare, register, train
+from pipelines.champion import evaluate_champion
 from pipelines.prepare import PrepareResult, PrepareSettings
 from pipelines.settings import StepSettings, explained
 from pipelines.train import TrainSettings
@@ -90,29 +89,6 @@ def run(settings: MainSettings) -> Lifecycle:
         )
         mlflow.set_tags({"model_uri": model_uri, "version": registered.version})
     return Lifecycle(prepared, model_uri, run_id, anew, evaluated, registered)
-
-
-def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.EvaluateResult | None:
-    """Measure the champion on the data that the new model was measured on, where it was not yet.
-
-    Figures of different pictures are not compared, so without this no model could follow a champion on new data.
-    Where the champion cannot be measured on them, it is said, and the policy's gates decide.
-    """
-    try:
-        version = MlflowClient().get_model_version_by_alias(name, "champion").version
-    except MlflowException:
-        return None  # the first of its name
-    champion = f"models:/{name}/{version}"
-    try:
-        mine = collect(model_uri)
-        theirs = collect(champion, beside=mine)
-        if theirs.artifact.digest == mine.artifact.digest or theirs.measured_on & mine.measured_on:
-            return None
-        settings = evaluate.EvaluateSettings(model_uri=champion, data=data)
-        return evaluate.run(settings, show_at_training=False)
-    except (EvaluationError, GovernanceError) as error:
-        click.echo(f"the champion, version {version}, cannot be measured on these data: {error}", err=True)
-        return None
 
 
 def prepare_settings(settings: MainSettings) -> PrepareSettings:

@@ -18,11 +18,11 @@ from pipelines import drift_report, evaluate, prepare, register
 from pipelines.datasets.manifest import load_dataset
 from pipelines.demo.camera_worker import write_camera_settings
 from pipelines.demo.cameras import WINDOWS, Shot, shots
-from pipelines.demo.server import ServingError, ask, serving
 from pipelines.demo.steps import Step, Steps, progress
 from pipelines.drift.decision import RetrainRules
 from pipelines.main import MainSettings, prepare_settings, train_or_take_up, train_settings
 from pipelines.prepare import PrepareSettings
+from pipelines.served_model import ServingError, ask, serving
 from pipelines.train import TrainSettings
 
 __all__ = ["Story"]

@@ -54,12 +54,13 @@ class Dataset(_Value):
 
 
 class Evaluated(_Value):
-    """One evaluation that the metrics come from: its kind, its run, and the digest of what it measured."""
+    """One evaluation that the metrics come from: kind, run, digests of the files and of the data."""
 
     kind: str
     run_id: str
     began: int
     digest: str
+    data: tuple[str, ...] = ()
 
 
 class Evidence(_Value):
@@ -179,7 +180,13 @@ def collect(
         git_commit=tags.get("lineage.git_commit") or tags.get("mlflow.source.git.commit"),
         interface={path: _at(mlmodel, path) for path in versioning.interface},
         evaluations=tuple(
-            Evaluated(kind=each.kind, run_id=each.run_id, began=each.began, digest=each.digest)
+            Evaluated(
+                kind=each.kind,
+                run_id=each.run_id,
+                began=each.began,
+                digest=each.digest,
+                data=tuple(sorted(each.data)),
+            )
             for each in evaluations
         ),
         **asked,

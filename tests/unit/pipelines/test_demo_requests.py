@@ -16,9 +16,9 @@ from rich.console import Console
 from camera_counting.prediction_log import Prediction, PredictionLog, read_predictions
 from pipelines.demo import story as told
 from pipelines.demo.cameras import WINDOWS, Shot
-from pipelines.demo.server import ServingError
 from pipelines.demo.steps import Steps
 from pipelines.demo.story import Story
+from pipelines.served_model import ServingError
 
 
 class Server(ThreadingHTTPServer):
