@@ -9,6 +9,14 @@ from model_governance.gates import GateResult, Verdict
 
 __all__ = ["LIMIT", "describe"]
 
+_GLANCE = {
+    "slices": "Slices",
+    "champion": "Champion",
+    "business": "Cost",
+    "risk": "Risk",
+    "acceptance": "Signed",
+}
+
 LIMIT = 5000
 """Characters that MLflow's registry keeps of a description."""
 
@@ -58,6 +66,7 @@ def _write(
                 for row in verdict.failures[:rows]
             ],
             *([""] if verdict.failures else []),
+            *_section("At a glance", [*_glance(verdict)[:rows], *_signed(evidence)[:rows]]),
             "## Gates",
             "",
             *_table(
@@ -77,7 +86,7 @@ def _write(
             + (", with uncommitted changes" if dirty else ""),
             f"- Run: `{evidence.run_id}`; files `{evidence.artifact.digest[:16]}`, "
             f"{evidence.artifact.size / 1e6:.2f} MB in {len(evidence.artifact.files)} files",
-            f"- Evidence, policy and verdict in full: artifacts of the run under `{bundle}`",
+            f"- Evidence, policy, verdict and bill of materials in full: artifacts of the run under `{bundle}`",
             "",
             "## Try it",
             "",
@@ -86,6 +95,31 @@ def _write(
             "```",
         ]
     )
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "", *lines, ""] if lines else []
+
+
+def _glance(verdict: Verdict) -> list[str]:
+    """Slices, the champion, cost, risk and sign-offs: what a reviewer asks first, in words of the gates."""
+    lines = []
+    for section, title in _GLANCE.items():
+        rows = [row for row in verdict.rows if row.section == section]
+        lines += [
+            f"- {title}: {_cell(row.gate)}: {_cell(row.got)}{'' if row.passed else ' **(failed)**'}"
+            for row in rows
+        ]
+    return lines
+
+
+def _signed(evidence: Evidence) -> list[str]:
+    """Who signed for what, the latest first."""
+    return [
+        f"- {_cell(each.by)} {each.verdict} {_cell(each.artifact or f'the mitigation {each.mitigation}')} on "
+        f"{each.at:%Y-%m-%d}: {_cell(each.comment)}"
+        for each in reversed(evidence.signatures)
+    ]
 
 
 def _headline(verdict: Verdict) -> str:

@@ -94,7 +94,9 @@ def _preferred(
     for each in order:
         values = {name: figures[name][each.metric] for name in contenders}
         best = max(values.values()) if each.better == "higher" else min(values.values())
-        tied = [name for name in contenders if abs(values[name] - best) <= each.tie_within]
+        # A difference of 0.1 within 0.1 is a tie, also where 1.1 - 1.0 is a little more than 0.1 to a computer.
+        slack = 1e-9 * max(1.0, abs(best))
+        tied = [name for name in contenders if abs(values[name] - best) <= each.tie_within + slack]
         steps.append(
             f"{each.metric} {best:.4g} is the best" if len(tied) == 1 else f"{len(tied)} tie in {each.metric}"
         )

@@ -20,7 +20,8 @@ def _(rule: RiskRule, case: Case) -> Iterator[Row]:
         yield f"risk {rule.risk_class}", "no mitigation", "none is asked for", True
     for mitigation in rule.mitigations:
         got, passed = _mitigated(mitigation, case)
-        yield f"mitigation {mitigation.name}", "accepted by a named person, not expired", got, passed
+        expected = f"accepted by a named person, not expired (risk class {rule.risk_class})"
+        yield f"mitigation {mitigation.name}", expected, got, passed
 
 
 @check.register
