@@ -128,28 +128,24 @@ def _same(listed: str, version: Version) -> bool:
 
 
 def _in_range(events: Iterable[Mapping[str, str]], version: Version) -> bool:
-    marks = sorted(
-        ((_bound(value), kind) for event in events for kind, value in event.items()),
-        # At one version an end comes before a beginning: a range that ends where the next begins has no hole.
-        key=lambda mark: (mark[0] is not None, mark[0] or version, mark[1] == "introduced"),
-    )
+    # None stands for an introduction before every version, and for no limit; neither is ever compared.
+    marks = [(_bound(kind, text), kind) for event in events for kind, text in event.items()]
     limits = [bound for bound, kind in marks if kind == "limit"]
     if limits and not any(limit is None or version < limit for limit in limits):
         return False
-    inside = False
-    for bound, kind in marks:
-        if kind == "introduced" and (bound is None or version >= bound):
+    inside = any(bound is None and kind == "introduced" for bound, kind in marks)
+    placed = [(bound, kind) for bound, kind in marks if bound is not None]
+    # By version alone: events of one version keep the order of the record.
+    for bound, kind in sorted(placed, key=lambda mark: mark[0]):
+        if kind == "introduced" and version >= bound:
             inside = True
-        elif bound is not None and (
-            (kind == "fixed" and version >= bound) or (kind == "last_affected" and version > bound)
-        ):
+        elif (kind == "fixed" and version >= bound) or (kind == "last_affected" and version > bound):
             inside = False
     return inside
 
 
-def _bound(text: str) -> Version | None:
-    """A version of an event; None for `0` (before every version) and `*` (no limit)."""
-    return None if text in ("0", "*") else Version(text)
+def _bound(kind: str, text: str) -> Version | None:
+    return None if (kind, text) in (("introduced", "0"), ("limit", "*")) else Version(text)
 
 
 def _matches(
