@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 from test_gates import NOW, evidence, policy
@@ -72,6 +72,7 @@ versions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(low=versions, high=versions, version=versions, last=st.booleans())
 def test_a_range_holds_what_lies_between_its_ends(
     low: Version, high: Version, version: Version, last: bool
@@ -83,6 +84,7 @@ def test_a_range_holds_what_lies_between_its_ends(
     assert affects(entry, version) is inside
 
 
+@settings(deadline=None)
 @given(ends=st.lists(versions, min_size=2, max_size=6, unique=True), version=versions, order=st.randoms())
 def test_ranges_one_after_the_other_in_whatever_order(ends: list[Version], version: Version, order: Any) -> None:
     ends = sorted(ends)[: len(ends) // 2 * 2]

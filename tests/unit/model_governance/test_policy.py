@@ -12,10 +12,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from model_governance import Policy, PolicyError, load_policy
 from model_governance.policy import policy_schema
 
+SCHEMA = jsonschema.Draft202012Validator(policy_schema())
 QUALITY = "quality: [{metric: mae, max: 2, reason: because}]\n"
 
 
@@ -103,3 +107,114 @@ def test_the_counting_policy_is_valid_for_code_and_schema(root: Path) -> None:
     broken["quality"][0]["maxx"] = 1
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, policy_schema())
+
+
+NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=12)
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
+REASON = st.just("because")
+
+
+def rule(**keys: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({**keys, "reason": REASON})
+
+
+BETTER = st.sampled_from(["higher", "lower"])
+MARGIN = st.floats(0, 1e6)
+PAIRED = st.fixed_dictionaries(
+    {"key": NAMES, "value": NAMES},
+    optional={"group": NAMES, "of": st.sampled_from(["value", "absolute", "square"])},
+)
+SECTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "quality": rule(metric=NAMES, min=NUMBERS),
+    "slices": rule(
+        metric=NAMES.map(lambda name: f"slice/{name}/*/mae"), max=NUMBERS, min_samples=st.integers(1, 99)
+    ),
+    "performance": rule(metric=NAMES, max=NUMBERS),
+    "champion": rule(metric=NAMES, better=BETTER, worse_by_at_most=MARGIN, paired=PAIRED),
+    "business": rule(
+        cost=NAMES,
+        max=NUMBERS,
+        terms=st.lists(st.builds(dict, metric=NAMES, weight=NUMBERS), min_size=1, max_size=1),
+    ),
+    "security": rule(advisories=NAMES, max_age_days=st.floats(1, 99)),
+    "records": st.one_of(rule(tag=NAMES), rule(param=NAMES, equals=NAMES), rule(dataset=NAMES)),
+    "compliance": st.one_of(rule(tag=NAMES), rule(document=NAMES, headings=st.lists(NAMES, max_size=2))),
+    "risk": rule(
+        risk_class=st.just("limited"), mitigations=st.just([{"name": "blur", "what": "people are blurred"}])
+    ),
+    "acceptance": rule(artifact=NAMES, people=st.integers(1, 3)),
+    "freshness": rule(max_age_days=st.floats(1, 99)),
+}
+POLICIES = st.fixed_dictionaries(
+    {"format_version": st.just(1), "quality": st.lists(SECTIONS["quality"], min_size=1, max_size=2)},
+    optional={
+        name: st.lists(each, min_size=1, max_size=1) for name, each in SECTIONS.items() if name != "quality"
+    },
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=POLICIES)
+def test_a_policy_says_the_same_after_it_was_written_and_read(content: dict[str, Any]) -> None:
+    policy = Policy.model_validate(yaml.safe_load(yaml.safe_dump(content)))
+    SCHEMA.validate(content)
+    again = Policy.model_validate_json(policy.model_dump_json())
+    assert (again, again.digest) == (policy, policy.digest)
+    assert len(policy.rules()) == sum(len(content[name]) for name in SECTIONS if name in content)
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(inner)
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=POLICIES, key=NAMES.map(lambda name: f"x{name}"), choose=st.data())
+def test_a_key_that_nobody_reads_is_an_error_wherever_it_stands(
+    content: dict[str, Any], key: str, choose: st.DataObject
+) -> None:
+    content = copy.deepcopy(content)
+    choose.draw(st.sampled_from(list(_mappings(content))))[key] = 1
+    with pytest.raises(ValidationError, match=key):
+        Policy.model_validate(content)
+    assert not SCHEMA.is_valid(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slices: [{metric: slice/a/b/mae, max: 1, reason: because}]", "needs one part that is `*`"),
+        ("slices: [{metric: slice/*/*/mae, max: 1, reason: because}]", "needs one part that is `*`"),
+        ("slices: [{metric: slice/a/b*/mae, max: 1, reason: because}]", "needs one part that is `*`"),
+        ("slices: [{metric: slice/a/*, max: 1, reason: because}]", "a figure behind it"),
+        ("slices: [{metric: slice/a/*/mae, reason: because}]", "needs a min, a max, or worse_by_at_most"),
+        ("slices: [{metric: slice/a/*/mae, worse_by_at_most: 1, reason: because}]", "go together"),
+        ("business: [{cost: c, terms: [{metric: a, weight: 1}], reason: because}]", "needs a max"),
+        ("business: [{cost: c, terms: [], max: 1, reason: because}]", "business.0.terms"),
+        (
+            "business: [{cost: c, terms: [{metric: a, weight: 1}, {metric: a, weight: 2}], max: 1, "
+            "reason: because}]",
+            "names a metric twice",
+        ),
+        ("security: [{max_age_days: 3, reason: because}]", "expected one of the keys allowed_files or advisories"),
+        ("compliance: [{reason: because}]", "expected one of the keys tag, param, dataset or document"),
+        ("records: [{document: card.md, reason: because}]", "expected one of the keys tag, param or dataset"),
+        ("risk: [{risk_class: minimal, reason: because}]", "without a single gate"),
+        ("selection: {metric: a, better: lower, reason: because}", "without a single gate"),
+        (
+            "champion: [{metric: a, better: lower, worse_by_at_most: 0, paired: {key: k}, reason: because}]",
+            "champion.0.paired.value: Field required",
+        ),
+        (
+            "champion: [{metric: a, better: lower, worse_by_at_most: 0, reason: because, "
+            "paired: {key: k, value: v, confidence: 1.5}}]",
+            "champion.0.paired.confidence",
+        ),
+    ],
+)
+def test_what_the_newer_sections_refuse(written: Any, text: str, message: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(written(f"format_version: 1\n{text}\n"))
+    assert message in str(caught.value)

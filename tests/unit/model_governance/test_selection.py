@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gates import evidence
 
@@ -70,6 +70,7 @@ def test_a_policy_without_the_rule_prefers_nobody() -> None:
 numbers = st.floats(0, 10, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.builds(shown, numbers, numbers, numbers), min_size=1))
 def test_everybody_has_one_place_and_nobody_beyond_the_tie_is_first(
     candidates: dict[str, dict[str, float]],
