@@ -19,11 +19,13 @@ from pydantic_settings import SettingsConfigDict
 
 from model_governance import load_policy
 from pipelines import evaluate, prepare, register, train
-from pipelines.champion import evaluate_champion
+from pipelines.champion import evaluate_champion, reads_champion
+from pipelines.datasets.manifest import load_dataset
 from pipelines.prepare import PrepareResult, PrepareSettings
 from pipelines.settings import StepSettings, explained
 from pipelines.train import TrainSettings
 from pipelines.trainers import make_trainer, weights_digest
+from pipelines.validate import measure_infrastructure, reads_serving
 
 __all__ = [
     "PLAN_TAG",
@@ -69,7 +71,7 @@ class Lifecycle:
 
 
 def run(settings: MainSettings) -> Lifecycle:
-    """Prepare, train, evaluate, register.
+    """Prepare, train, evaluate, serve where the policy asks how that goes, register.
 
     Raises
     ------
@@ -82,8 +84,10 @@ def run(settings: MainSettings) -> Lifecycle:
         prepared = prepare.run(prepare_settings(settings))
         model_uri, run_id, anew = train_or_take_up(train_settings(settings), prepared.digest, reuse=settings.reuse)
         evaluated = evaluate.run(evaluate.EvaluateSettings(model_uri=model_uri, data=prepared.folder))
-        if policy.champion:
+        if reads_champion(policy):
             evaluate_champion(settings.name, model_uri, prepared.folder)
+        if reads_serving(policy):
+            measure_infrastructure(model_uri, load_dataset(prepared.folder))
         registered = register.run(
             register.RegisterSettings(model_uri=model_uri, name=settings.name, policy=settings.policy)
         )

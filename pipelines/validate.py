@@ -18,13 +18,21 @@ from pydantic import Field
 from model_governance import Assessment, Evidence, Policy, assess, collect, evaluation_of, load_policy
 from model_governance.source import locate
 from pipelines import evaluate
-from pipelines.champion import evaluate_champion
+from pipelines.champion import evaluate_champion, reads_champion
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.infrastructure import Infrastructure, measure_serving
 from pipelines.labelled_table import labelled_dataset
 from pipelines.settings import StepSettings, explained
 
-__all__ = ["INFRASTRUCTURE", "ValidateResult", "ValidateSettings", "main", "measure_infrastructure", "run"]
+__all__ = [
+    "INFRASTRUCTURE",
+    "ValidateResult",
+    "ValidateSettings",
+    "main",
+    "measure_infrastructure",
+    "reads_serving",
+    "run",
+]
 
 INFRASTRUCTURE = "infrastructure"
 """The kind of evaluation that says whether and how fast a model serves."""
@@ -89,7 +97,7 @@ def run(settings: ValidateSettings) -> ValidateResult:
         env_manager=settings.env_manager,
         patience=settings.patience,
     )
-    if _reads_champion(policy):
+    if reads_champion(policy):
         evaluate_champion(settings.name, settings.model_uri, settings.data)
     return ValidateResult(assess(settings.model_uri, policy, settings.name), infrastructure, run_id, anew)
 
@@ -139,12 +147,12 @@ def measure_infrastructure(
     return found, run_id
 
 
-def _reads_champion(policy: Policy) -> bool:
-    """Whether any rule holds the model against the champion."""
-    margins = [rule.worse_by_at_most for rule in policy.slices] + [
-        rule.worse_by_at_most for rule in policy.business
+def reads_serving(policy: Policy) -> bool:
+    """Whether any rule reads what serving the model showed."""
+    read = [rule.metric for rule in (*policy.quality, *policy.performance)] + [
+        rule.metric for rule in policy.champion
     ]
-    return bool(policy.champion) or any(margin is not None for margin in margins)
+    return any(metric.startswith("serving/") for metric in read)
 
 
 def _is_fresh(evidence: Evidence, dataset: PreparedDataset, policy: Policy) -> bool:

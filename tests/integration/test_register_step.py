@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from model_governance import GateError, evaluation_of
+from model_governance import GateError, collect, evaluation_of, judge, load_policy
 from pipelines import promote, register
 
 FIGURES = {
@@ -24,6 +25,17 @@ FIGURES = {
     "line/error": 0.0,
     "latency/p95_ms": 30.0,
     "size_mb": 10.0,
+    "count/bias": -0.1,
+    "serving/answered": 1.0,
+    "serving/agrees": 1.0,
+    "serving/cold_start_seconds": 6.0,
+    "serving/memory_mb": 450.0,
+    "serving/latency_p95_ms": 40.0,
+    **{
+        f"slice/{of}/{figure}": value
+        for of in ("camera_id/gate", "light/day", "weather/clear")
+        for figure, value in {"n": 44.0, "count/mae": 0.3}.items()
+    },
 }
 CODE = """
 import mlflow
@@ -51,6 +63,8 @@ def measure(uri: str, figures: dict[str, float]) -> None:
     data = mlflow.data.from_pandas(pd.DataFrame({"test": [1.0]}), name="test")
     with evaluation_of(uri), mlflow.start_run():
         mlflow.log_metrics(figures, dataset=data, model_id=uri.removeprefix("models:/"))
+        rows = [[f"picture {number}", figures["count/mae"]] for number in range(44)]
+        mlflow.log_dict({"columns": ["digest", "error"], "data": rows}, "evaluation_table.json")
 
 
 def test_a_good_model_is_registered_promoted_and_kept_when_nothing_is_worse(tmp_path: Path, tracking: str) -> None:
@@ -75,10 +89,17 @@ def test_a_good_model_is_registered_promoted_and_kept_when_nothing_is_worse(tmp_
 
 def test_a_figure_that_was_not_measured_refuses_the_model(tmp_path: Path, tracking: str) -> None:
     uri = log_model(tmp_path, FIGURES)
+    policy = load_policy(register.RegisterSettings(model_uri=uri).policy)
+    shown, now = collect(uri, policy), datetime.now(UTC)
+    assert judge(policy, shown, None, now).passed
     for missing in FIGURES:
-        measure(uri, {name: value for name, value in FIGURES.items() if name != missing})
-        result = register.run(register.RegisterSettings(model_uri=uri))
-        assert {row.gate.removesuffix(" against the champion") for row in result.verdict.failures} == {missing}
+        metrics = {name: value for name, value in shown.metrics.items() if name != missing}
+        verdict = judge(policy, shown.model_copy(update={"metrics": metrics}), None, now)
+        assert verdict.failures, missing
+        assert all(missing in row.sentence() for row in verdict.failures), missing
+    measure(uri, {name: value for name, value in FIGURES.items() if name != "serving/agrees"})
+    result = register.run(register.RegisterSettings(model_uri=uri))
+    assert [row.gate for row in result.verdict.failures] == ["serving/agrees"]
     with pytest.raises(GateError):
         promote.run(promote.PromoteSettings(version=result.version, approver="Ann", comment="please"))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import POLICY
 from mlflow import MlflowClient
+from plain_policy import POLICY
 from test_gates import evidence, policy
 
 from model_governance import Evidence, Policy, assess, collect, evaluation_of, promote, register

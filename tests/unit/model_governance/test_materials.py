@@ -10,10 +10,10 @@ from typing import Any
 
 import mlflow
 import pytest
-from conftest import POLICY
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from mlflow import MlflowClient
+from plain_policy import POLICY
 from test_gates import evidence
 
 from model_governance import GovernanceError, Policy, PolicyError, TamperError, promote, register

@@ -13,8 +13,8 @@ import mlflow
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import POLICY
 from mlflow import MlflowClient
+from plain_policy import POLICY
 
 from model_governance import (
     EvidenceError,
