@@ -6,16 +6,19 @@ mlflow.models.evaluate(
 )
 """
 
+from counting_evaluator.clip_count import ClipCount
+from counting_evaluator.clip_truth import TrueClip, read_clip_truth
 from counting_evaluator.config import ClipTruth, EvaluatorConfig
 from counting_evaluator.counting import best_confidence, count_errors
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.evaluator import MODEL_TYPE, CountingEvaluator
-from counting_evaluator.lines import LineCount, compare_lines, line_errors
+from counting_evaluator.lines import LineCount, compare_clip, compare_lines, line_errors
 from counting_evaluator.passes import DetectionPass, detect_all
 from counting_evaluator.truth import LabelledPicture, read_table
 
 __all__ = [
     "MODEL_TYPE",
+    "ClipCount",
     "ClipTruth",
     "CountingEvaluator",
     "DetectionPass",
@@ -23,10 +26,13 @@ __all__ = [
     "EvaluatorConfig",
     "LabelledPicture",
     "LineCount",
+    "TrueClip",
     "best_confidence",
+    "compare_clip",
     "compare_lines",
     "count_errors",
     "detect_all",
     "line_errors",
+    "read_clip_truth",
     "read_table",
 ]

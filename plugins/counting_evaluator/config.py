@@ -17,6 +17,8 @@ class ClipTruth(BaseModel):
     """A clip with its lines and what truly crossed them.
 
     `truth` is a JSON file ``{"lines": {NAME: {"in": n, "out": n, "by_class": {CLASS: {"in": n, "out": n}}}}}``.
+    Where it also has ``events`` (line, direction, class, seconds), the course of the counts is measured, too; with
+    ``frames``, ``fps`` and ``zones: {NAME: {"occupancy": [how many are inside, per frame]}}``, the occupancy.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,18 @@ class EvaluatorConfig(BaseModel):
     )
     floor: float = Field(0.01, gt=0, le=0.5, description="the least score detected, for the precision curves")
     clips: tuple[ClipTruth, ...] = Field((), description="clips with scenes and true crossings")
+    slices: tuple[str, ...] | None = Field(
+        None,
+        description="the columns by which the figures are broken down, density and size among them; one that has "
+        "no value is an error; None takes all columns of text with few values, density and size",
+    )
+    resamples: int = Field(
+        1000,
+        ge=0,
+        le=100_000,
+        description="draws of the bootstrap for the confidence intervals; 0 leaves them out",
+    )
+    seed: int = Field(0, ge=0, description="of the bootstrap: the same seed gives the same intervals")
     worst: int = Field(12, ge=0, le=100, description="how many of the worst pictures are drawn")
 
     @classmethod

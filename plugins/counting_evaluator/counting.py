@@ -21,8 +21,27 @@ def true_counts(pictures: Sequence[LabelledPicture], classes: Sequence[str]) -> 
 
 def count_table(found: Sequence[Detections], classes: Sequence[str], confidence: float) -> npt.NDArray[np.int64]:
     """How many were counted, shape (pictures, classes); classes that the model does not know are zero."""
-    rows = [each.at_least(confidence).counts() for each in found]
-    return np.array([[row.get(name, 0) for name in classes] for row in rows], np.int64).reshape(-1, len(classes))
+    picture, number, score = _flat(found, classes)
+    chosen = score >= np.float32(confidence)
+    cells = picture[chosen] * len(classes) + number[chosen]
+    return np.bincount(cells, minlength=len(found) * len(classes)).astype(np.int64).reshape(-1, len(classes))
+
+
+def _flat(
+    found: Sequence[Detections], classes: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Picture, class (as a number among `classes`) and score of all detections of these classes."""
+    pictures: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    numbers: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)]
+    place = {name: number for number, name in enumerate(classes)}
+    for picture, each in enumerate(found):
+        own = np.array([place.get(name, -1) for name in each.names], np.int64)[each.class_ids]
+        wanted = own >= 0
+        pictures.append(np.full(int(wanted.sum()), picture, np.int64))
+        numbers.append(own[wanted])
+        scores.append(each.scores[wanted])
+    return np.concatenate(pictures), np.concatenate(numbers), np.concatenate(scores)
 
 
 def count_errors(counted: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, float]:
@@ -116,5 +135,14 @@ def confidence_errors(
     """The confidences from `least` to `most`, and the sum of |counted - true| over all pictures and classes."""
     true = true_counts(pictures, classes)
     candidates = np.round(np.arange(least, most + step / 2, step), 6)
-    errors = [np.abs(count_table(found, classes, float(value)) - true).sum() for value in candidates]
-    return candidates, np.array(errors, np.float64)
+    picture, number, score = _flat(found, classes)
+    # A detection counts at all candidates up to its score. As scores are compared everywhere else: as float32.
+    passed = np.searchsorted(candidates.astype(np.float32), score, side="right")
+    errors = np.zeros(len(candidates))
+    for column in range(len(classes)):
+        mine = number == column
+        cells = picture[mine] * (len(candidates) + 1) + passed[mine]
+        table = np.bincount(cells, minlength=len(found) * (len(candidates) + 1)).reshape(len(found), -1)
+        counted = table[:, ::-1].cumsum(axis=1)[:, -2::-1]
+        errors += np.abs(counted - true[:, column : column + 1]).sum(axis=0)
+    return candidates, errors

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
 from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEvaluationArtifact
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 from PIL import Image
 
-from camera_counting.scene import Scene
-from counting_evaluator.config import ClipTruth, EvaluatorConfig
+from counting_evaluator.clip_count import count_clip
+from counting_evaluator.config import EvaluatorConfig
 from counting_evaluator.counting import confidence_errors
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.evaluation import Evaluation, evaluate_pictures
 from counting_evaluator.gallery import draw_worst
 from counting_evaluator.lines import LineCount
-from counting_evaluator.plots import plot_confidence, plot_counts, plot_lines, plot_precision
+from counting_evaluator.plots import (
+    plot_confidence,
+    plot_confusion,
+    plot_counts,
+    plot_hours,
+    plot_lines,
+    plot_precision,
+)
 from counting_evaluator.truth import read_table
 
 __all__ = ["MODEL_TYPE", "CountingEvaluator"]
@@ -42,8 +51,9 @@ class CountingEvaluator(ModelEvaluator):
     """Measures how well a `camera_counting` model detects and counts; judges nothing.
 
     The data is a table with one row per picture: ``image`` (path), ``boxes`` (N times x1, y1, x2, y2 in pixels),
-    ``labels`` (N class names); every other text column (camera_id, light, weather) is a slice. `EvaluatorConfig`
-    says what ``evaluator_config`` may hold, clips with true crossings among it. Every picture is detected once.
+    ``labels`` (N class names). ``time`` says when it was taken, ``clip`` what it is a frame of; every other text
+    column (camera_id, light, weather) is a slice. `EvaluatorConfig` says what ``evaluator_config`` may hold, clips
+    with true crossings among it. Every picture is detected once.
     """
 
     @classmethod
@@ -92,7 +102,7 @@ class CountingEvaluator(ModelEvaluator):
             config,
             names=counting.names,
             confidence=counting.confidence if config.confidence is None else config.confidence,
-            count_clip=lambda clip: _count_clip(counting, clip, config.confidence),
+            count_clip=lambda clip: count_clip(counting, clip, config.confidence),
         )
         metrics = dict(evaluation.metrics)
         size = _size_bytes(model)
@@ -100,9 +110,8 @@ class CountingEvaluator(ModelEvaluator):
             metrics["size_mb"] = size / 1e6
         if model_id is None:
             # With a model id MLflow itself logs them, tied to the model and the data.
-            client = MlflowClient()
-            for name, value in metrics.items():
-                client.log_metric(run_id, name, value)
+            now = int(time.time() * 1000)
+            MlflowClient().log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
         return EvaluationResult(metrics, _log_artifacts(run_id, evaluation, config), run_id)  # type: ignore[no-untyped-call]
 
 
@@ -121,12 +130,6 @@ def _counting_model(model: Any) -> Any:
     if not isinstance(raw, CountingModel):
         raise EvaluationError(f"expected a model of the camera_counting flavour, got {type(raw).__name__}")
     return raw
-
-
-def _count_clip(model: Any, clip: ClipTruth, confidence: float | None) -> Mapping[str, Any]:
-    result = model.count_video(clip.video, Scene.load(clip.scene), confidence=confidence).to_dict()
-    lines: Mapping[str, Any] = result["lines"]
-    return lines
 
 
 def _size_bytes(model: Any) -> int | None:
@@ -175,7 +178,18 @@ def _log_table(client: MlflowClient, run_id: str, content: dict[str, Any], file:
 
 
 def _cell(cell: LineCount) -> dict[str, Any]:
-    return {**asdict(cell), "error": cell.error}
+    return {
+        "clip": cell.clip,
+        "line": cell.line,
+        "direction": cell.direction,
+        "class_name": cell.class_name,
+        "counted": cell.counted,
+        "true": cell.true,
+        "error": cell.error,
+        "nwrmse": cell.nwrmse,
+        "geh": cell.geh,
+        "seconds": cell.seconds,
+    }
 
 
 def _figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, Figure]:
@@ -189,10 +203,21 @@ def _figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, Figur
     figures = {
         "counted_against_true": plot_counts(evaluation.counted, evaluation.true, evaluation.classes),
         "precision_recall": plot_precision(evaluation.detection.curves, working),
+        "confusion_matrix": plot_confusion(evaluation.confusion, evaluation.classes),
         "count_error_over_confidence": plot_confidence(
             confidences.tolist(), (errors / len(evaluation.pictures)).tolist(), evaluation.confidence
         ),
     }
+    timed = [number for number, picture in enumerate(evaluation.pictures) if picture.time is not None]
+    if timed:
+        times = [time for picture in evaluation.pictures if (time := picture.time) is not None]
+        clocks = {time.tzname() or "the table's clock" for time in times}
+        figures["error_by_hour"] = plot_hours(
+            np.array([time.hour for time in times]),
+            evaluation.counted[timed].sum(axis=1),
+            evaluation.true[timed].sum(axis=1),
+            ", ".join(sorted(clocks)),
+        )
     if evaluation.lines:
         figures["line_counts"] = plot_lines(evaluation.lines)
     worst = draw_worst(

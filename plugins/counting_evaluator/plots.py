@@ -1,4 +1,4 @@
-"""Plots that a person looks at before signing: counts, precision curves, confidence, lines."""
+"""Plots that a person looks at before signing: counts, hours, precision curves, confusion, confidence, lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from counting_evaluator.lines import LineCount
 
-__all__ = ["plot_confidence", "plot_counts", "plot_lines", "plot_precision"]
+__all__ = ["plot_confidence", "plot_confusion", "plot_counts", "plot_hours", "plot_lines", "plot_precision"]
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
@@ -91,4 +91,46 @@ def plot_lines(cells: Sequence[LineCount]) -> Figure:
     axes.set_ylabel("crossings")
     axes.set_title("Line counts of the clips", fontsize=10)
     axes.legend()
+    return figure
+
+
+def plot_confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """What each true class was taken for; the shade is the share of its row, the number how many objects."""
+    names = [*classes, "background"]
+    side = 1.6 + 0.85 * len(names)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        if row == column == len(classes):
+            continue  # background taken for background cannot be counted
+        color = "white" if share[row, column] > 0.55 else "black"
+        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=color, fontsize=9)
+    axes.set_xticks(range(len(names)), [*classes, "not found"], rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), [*classes, "nothing there"])
+    axes.set(xlabel="found as", ylabel="true class")
+    axes.set_title("Who was taken for what, at IoU 0.5", fontsize=10)
+    return figure
+
+
+def plot_hours(
+    hours: npt.NDArray[np.int64], counted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], clock: str
+) -> Figure:
+    """Count error by the hour of the day; arrays of shape (pictures,), `clock` names the time zone."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    present = np.unique(hours)
+    masks = [hours == hour for hour in present]
+    error = [float(np.abs(counted[mask] - true[mask]).mean()) for mask in masks]
+    bias = [float((counted[mask] - true[mask]).mean()) for mask in masks]
+    bars = axes.bar(present, error, 0.8, color=_BLUE, label="mean error (amount)")
+    axes.bar_label(bars, [f"n={mask.sum()}" for mask in masks], fontsize=7, color="#4a5568")
+    axes.plot(present, bias, "o", color=_ORANGE, markersize=5, label="bias (counted - true)")
+    axes.axhline(0, color=_GREY, linewidth=1)
+    axes.set(xlabel=f"hour of the day ({clock})", ylabel="objects per picture", xlim=(-0.7, 23.7))
+    axes.set_xticks(range(0, 24, 2))
+    axes.margins(y=0.12)
+    axes.set_title("Count error by hour (n: pictures)", fontsize=10)
+    axes.legend(fontsize=8)
     return figure

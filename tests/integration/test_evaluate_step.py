@@ -86,7 +86,13 @@ def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> 
     plots = {each.path for each in MlflowClient().list_artifacts(result.run_id, "evaluation")}
     assert plots == {
         f"evaluation/{name}.png"
-        for name in ("counted_against_true", "precision_recall", "count_error_over_confidence", "line_counts")
+        for name in (
+            "counted_against_true",
+            "precision_recall",
+            "confusion_matrix",
+            "count_error_over_confidence",
+            "line_counts",
+        )
     }, "and no worst pictures where none is wrong"
     table = mlflow.load_table("evaluation_table.json", run_ids=[result.run_id])
     assert len(table) == 6
