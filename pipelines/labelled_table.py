@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
@@ -11,21 +13,31 @@ from pipelines.datasets.place import kept_in
 
 __all__ = ["labelled_dataset", "labelled_table", "stored_source"]
 
+_FRAME = re.compile(r"(.+)__\d+")
+
 
 def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
-    """One row per picture: ``image``, ``boxes``, ``labels``, ``camera_id`` and its tags (light, weather)."""
-    return pd.DataFrame(
+    """One row per picture: ``image``, ``boxes``, ``labels``, ``camera_id``, ``time``, ``clip`` and its tags.
+
+    The clip is the video that the picture is a frame of, for frames are named after theirs. Of time and clip, what
+    no picture has is left out.
+    """
+    table = pd.DataFrame(
         [
             {
                 "image": str(sample.path),
                 "boxes": sample.boxes.tolist(),
                 "labels": list(sample.labels),
                 "camera_id": sample.camera,
+                "time": None if sample.time is None else sample.time.isoformat(),
+                "clip": named[1] if (named := _FRAME.fullmatch(sample.path.stem)) else None,
                 **sample.tags,
             }
             for sample in dataset.samples(split)
         ]
     )
+    # MLflow finds no type for a column of nothing.
+    return table.drop(columns=[name for name in ("time", "clip") if name in table and table[name].isna().all()])
 
 
 def labelled_dataset(dataset: PreparedDataset, split: str) -> PandasDataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -21,6 +22,7 @@ from counting_evaluator import MODEL_TYPE, CountingEvaluator, EvaluationError
 from model_governance import collect
 from pipelines.datasets.manifest import ClipEntry, Manifest, Sample, load_dataset
 from pipelines.evaluate import EvaluateSettings, run
+from pipelines.labelled_table import labelled_table
 
 FRAMES = 20
 
@@ -154,6 +156,32 @@ def test_a_data_scientist_evaluates_a_table(model_uri: str, data: Path) -> None:
     assert result.tables["evaluation_table"]["true"].tolist() == [len(sample.labels)]
     assert result.artifacts["counted_against_true"].content.width > 0
     assert mlflow.get_run(active.info.run_id).data.metrics["count/exact"] == 1
+
+
+def test_times_are_shown_by_the_hour_and_frames_drawn_with_their_clips(
+    model_uri: str, data: Path, tmp_path: Path
+) -> None:
+    manifest = load_dataset(data).manifest
+    test = []
+    for number, entry in enumerate(manifest.splits["test"]):
+        file = f"images/test/drive{number // 3}__{number:06d}.png"
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data / entry.file, tmp_path / file)
+        time = datetime(2026, 3, 2, 7 + number // 3, 30, tzinfo=UTC)
+        test.append(entry.model_copy(update={"file": file, "time": time}))
+    named = Manifest(**{**dict(manifest), "splits": {**manifest.splits, "test": tuple(test)}, "digest": ""})
+    (tmp_path / "dataset.json").write_text(named.signed().to_json())
+    columns = labelled_table(load_dataset(tmp_path), "test")
+    assert columns["clip"].tolist() == ["drive0"] * 3 + ["drive1"] * 3
+    assert not {"clip", "time"} & set(labelled_table(load_dataset(data), "test")), "nothing would stand in them"
+
+    result = run(EvaluateSettings(model_uri=model_uri, data=tmp_path, clips=False))
+    plots = {each.path for each in MlflowClient().list_artifacts(result.run_id, "evaluation")}
+    assert "evaluation/error_by_hour.png" in plots
+    table = mlflow.load_table("evaluation_table.json", run_ids=[result.run_id])
+    assert {datetime.fromisoformat(time).hour for time in table["time"]} == {7, 8}
+    assert set(table["digest"]) == {entry.sha256 for entry in test}
+    assert not any(name.startswith(("slice/time", "slice/clip")) for name in result.metrics)
 
 
 def test_without_naming_it_only_this_evaluator_runs(model_uri: str, data: Path) -> None:
