@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
@@ -21,19 +19,10 @@ from PIL import Image
 
 from counting_evaluator.clip_count import count_clip
 from counting_evaluator.config import EvaluatorConfig
-from counting_evaluator.counting import confidence_errors
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.evaluation import Evaluation, evaluate_pictures
-from counting_evaluator.gallery import draw_worst
+from counting_evaluator.figures import draw_figures
 from counting_evaluator.lines import LineCount
-from counting_evaluator.plots import (
-    plot_confidence,
-    plot_confusion,
-    plot_counts,
-    plot_hours,
-    plot_lines,
-    plot_precision,
-)
 from counting_evaluator.truth import read_table
 
 __all__ = ["MODEL_TYPE", "CountingEvaluator"]
@@ -142,7 +131,7 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
     root = client.get_run(run_id).info.artifact_uri
     artifacts: dict[str, EvaluationArtifact] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, figure in _figures(evaluation, config).items():
+        for name, figure in draw_figures(evaluation, config).items():
             # Photographs as JPEG: as PNG they would weigh several megabytes.
             path = Path(folder) / f"{name}.{'jpg' if name == _WORST else 'png'}"
             figure.savefig(path, dpi=110)
@@ -190,43 +179,3 @@ def _cell(cell: LineCount) -> dict[str, Any]:
         "geh": cell.geh,
         "seconds": cell.seconds,
     }
-
-
-def _figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, Figure]:
-    metrics = evaluation.detection.metrics
-    working = {
-        name: (metrics[f"recall/{name}"], metrics[f"precision/{name}"])
-        for name in evaluation.detection.curves
-        if f"precision/{name}" in metrics and f"recall/{name}" in metrics
-    }
-    confidences, errors = confidence_errors(evaluation.pictures, evaluation.found, evaluation.classes)
-    figures = {
-        "counted_against_true": plot_counts(evaluation.counted, evaluation.true, evaluation.classes),
-        "precision_recall": plot_precision(evaluation.detection.curves, working),
-        "confusion_matrix": plot_confusion(evaluation.confusion, evaluation.classes),
-        "count_error_over_confidence": plot_confidence(
-            confidences.tolist(), (errors / len(evaluation.pictures)).tolist(), evaluation.confidence
-        ),
-    }
-    timed = [number for number, picture in enumerate(evaluation.pictures) if picture.time is not None]
-    if timed:
-        times = [time for picture in evaluation.pictures if (time := picture.time) is not None]
-        clocks = {time.tzname() or "the table's clock" for time in times}
-        figures["error_by_hour"] = plot_hours(
-            np.array([time.hour for time in times]),
-            evaluation.counted[timed].sum(axis=1),
-            evaluation.true[timed].sum(axis=1),
-            ", ".join(sorted(clocks)),
-        )
-    if evaluation.lines:
-        figures["line_counts"] = plot_lines(evaluation.lines)
-    worst = draw_worst(
-        evaluation.pictures,
-        evaluation.found,
-        evaluation.confidence,
-        abs(evaluation.counted - evaluation.true).sum(axis=1),
-        config.worst,
-    )
-    if worst is not None:
-        figures[_WORST] = worst
-    return figures

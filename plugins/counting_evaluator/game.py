@@ -63,4 +63,4 @@ def _cells(boxes: Sequence[npt.NDArray[np.float32]], sizes: Ints, grid: int) -> 
     # A box that is cut by the picture's edge may have its centre on it.
     column, row = np.clip((centres / sizes[picture] * grid).astype(np.int64), 0, grid - 1).T
     cells = (picture * grid + row) * grid + column
-    return np.bincount(cells, minlength=len(boxes) * grid * grid).reshape(len(boxes), -1)
+    return np.bincount(cells, minlength=len(boxes) * grid * grid).reshape(-1, grid * grid)

@@ -66,13 +66,14 @@ def compare_clip(
     Raises
     ------
     EvaluationError
-        Where the two do not have the same lines, or not as many frames.
+        Where the two do not have the same lines, the same clock, or as many frames.
     """
     if true.frames is not None and counted.frames != true.frames:
         raise EvaluationError(
             f"clip {clip}: its truth covers {true.frames} frames, {counted.frames} were counted: frames are "
             "missing on one of the two sides"
         )
+    _check_clock(clip, counted, true)
     cells = compare_lines(clip, counted.lines, true.lines, classes)
     if not counted.seconds > 0:
         return cells
@@ -87,6 +88,24 @@ def compare_clip(
         )
         complete.append(replace(cell, seconds=counted.seconds, counted_by=seen, true_by=real))
     return complete
+
+
+def _check_clock(clip: str, counted: ClipCount, true: TrueClip) -> None:
+    """Times can only be compared where both sides have the same clock."""
+    if true.frames is not None and true.fps is not None:
+        lasts = true.frames / true.fps
+        if abs(counted.seconds - lasts) > max(0.05 * lasts, 1 / true.fps):
+            raise EvaluationError(
+                f"clip {clip}: lasts {lasts:.2f} s by its truth ({true.frames} frames, {true.fps:g} per second), "
+                f"{counted.seconds:.2f} s as it is read: times cannot be compared; a folder of pictures has no "
+                "frame rate of its own, so make a video of it, or leave fps, events and zones out of the truth"
+            )
+    last = max((seconds[-1] for seconds in (true.times or {}).values()), default=0.0)
+    if last > counted.seconds > 0:
+        raise EvaluationError(
+            f"clip {clip}: its truth tells of a crossing at {last:.2f} s, but it ends at {counted.seconds:.2f} s: "
+            "they belong to different clips, or the clip was cut"
+        )
 
 
 def compare_lines(

@@ -17,16 +17,16 @@ __all__ = ["occupancy_differences", "sample_frames"]
 def sample_frames(frames: int, fps: float) -> npt.NDArray[np.int64]:
     """The frame nearest to each full second of a clip, from the first second on.
 
-    At the very beginning nobody can be known to be inside: a track is taken for an object once it was seen in some
-    frames.
+    Each frame once, also where frames are further apart. At the very beginning nobody can be known to be inside: a
+    track is taken for an object once it was seen in some frames.
 
     Examples
     --------
     >>> sample_frames(36, 12.5).tolist()
     [12, 25]
     """
-    numbers = np.round(np.arange(1, int(frames / fps) + 1) * fps).astype(np.int64)
-    return numbers[numbers < frames]
+    numbers = np.unique(np.round(np.arange(1, int(frames / fps) + 1) * fps).astype(np.int64))
+    return numbers[(numbers > 0) & (numbers < frames)]
 
 
 def occupancy_differences(clip: str, counted: ClipCount, true: TrueClip) -> dict[str, list[int]]:

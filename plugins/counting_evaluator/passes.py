@@ -87,12 +87,12 @@ def detect_all(model: Detecting, pictures: Sequence[LabelledPicture], floor: flo
         for picture in pictures:
             content = _content(picture)
             digest = hashlib.sha256(content).hexdigest()
-            twin = seen_before.setdefault(digest, picture)
-            if twin is not picture:
+            if digest in seen_before:
                 raise EvaluationError(
-                    f"{picture.path} is the same picture as {twin.path}: one that stands there twice counts "
-                    "double, and comparisons find pictures by their bytes; leave one of the rows out"
+                    f"{picture.path} is the same picture as {seen_before[digest].path}: one that stands there "
+                    "twice counts double, and comparisons find pictures by their bytes; leave one of the rows out"
                 )
+            seen_before[digest] = picture
             image = _decode(content, picture)
             start = time.perf_counter()
             [seen] = model.detect([image], confidence=floor)

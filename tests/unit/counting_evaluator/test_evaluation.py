@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from counting_evaluator.clip_count import ClipCount
 from counting_evaluator.config import ClipTruth, EvaluatorConfig
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.evaluation import Evaluation, evaluate_pictures
+from counting_evaluator.figures import draw_figures
 from counting_evaluator.passes import Detecting
 from counting_evaluator.truth import LabelledPicture
 
@@ -69,14 +72,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledPicture]:
     return labelled
 
 
-def _evaluate(model: Detecting, pictures: Sequence[LabelledPicture], **config: Any) -> Evaluation:
+ROAD = ClipCount({"road": {"by_class": {"car": {"in": 3, "out": 0}}}})
+
+
+def _evaluate(
+    model: Detecting, pictures: Sequence[LabelledPicture], *, count: ClipCount = ROAD, **config: Any
+) -> Evaluation:
     return evaluate_pictures(
         model,
         pictures,
         EvaluatorConfig.read(config),
         names=("person", "car"),
         confidence=0.5,
-        count_clip=lambda clip: ClipCount({"road": {"by_class": {"car": {"in": 3, "out": 0}}}}),
+        count_clip=lambda clip: count,
     )
 
 
@@ -188,3 +196,110 @@ def test_the_table_says_what_happened_on_each_picture(
         1,
         0,
     }
+
+
+def test_grids_and_curves_agree_with_the_counts(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    sound = _evaluate(detector, pictures).metrics
+    assert [sound[f"count/game{level}"] for level in (1, 2, 3)] == [0, 0, 0]
+    assert sound["detection/pr_auc"] == pytest.approx(1)
+    swapped = _evaluate(_Faulty(detector, "takes one class for the other"), pictures).metrics
+    assert swapped["count/game3"] == 0, "somebody is where somebody is"
+    dropped = _evaluate(_Faulty(detector, "drops cars"), pictures).metrics
+    assert dropped["count/game3"] == dropped["count/mae"] == 0.75
+    assert dropped["detection/pr_auc"] == pytest.approx(0.5)
+
+
+def test_pictures_are_sliced_by_what_is_on_them(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    metrics = _evaluate(_Faulty(detector, "drops cars"), pictures).metrics
+    assert (metrics["slice/density/few/n"], metrics["slice/density/empty/n"]) == (3, 1)
+    assert metrics["slice/density/few/count/bias"] == -1
+    assert metrics["slice/density/empty/count/mae"] == 0
+    # Persons are 40x80, all cars 100x60, 100x70 and 100x60: medium every one of them, below 96x96.
+    assert metrics["slice/size/medium/n"] == 6
+    assert metrics["slice/size/medium/detection/recall"] == pytest.approx(0.5)
+    assert not any(name.startswith(("slice/size/small", "slice/size/large")) for name in metrics)
+    only = _evaluate(detector, pictures, slices=["light"]).metrics
+    assert {name.split("/")[1] for name in only if name.startswith("slice/")} == {"light"}
+
+
+def test_the_confidence_that_counts_best_is_told(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    metrics = _evaluate(_Faulty(detector, "counts double"), pictures).metrics
+    # The doubles score 0.9 times 0.95: what counts best lies between the two, what is used stays what it is.
+    assert 0.855 < metrics["best_confidence"] <= 0.95
+    assert metrics["confidence"] == 0.5
+    assert metrics["count/bias"] == 1.5
+
+
+def test_intervals_stand_around_their_figures(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    metrics = _evaluate(_Faulty(detector, "drops cars"), pictures).metrics
+    for name in ("count/mae", "count/nae", "count/bias", "detection/map50", "detection/recall"):
+        assert metrics[f"ci95/{name}/low"] <= metrics[name] <= metrics[f"ci95/{name}/high"], name
+    assert metrics["ci95/count/mae/low"] < metrics["ci95/count/mae/high"]
+    without = _evaluate(detector, pictures, resamples=0).metrics
+    assert not any(name.startswith("ci95/") for name in without)
+
+
+def test_occupancy_is_the_mean_over_samples(
+    detector: Detecting, pictures: list[LabelledPicture], tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.json"
+    truth.write_text(
+        '{"lines": {}, "zones": {"room": {"occupancy": [0, 1, 2, 3, 3, 3]}}, "frames": 6, "fps": 1, "events": []}'
+    )
+    clip = ClipTruth(name="a", video=tmp_path / "a.mp4", scene=tmp_path / "a.yaml", truth=truth)
+    count = ClipCount({}, {}, {"room": (5, 1, 1, 3, 5, 3)}, 6, 6.0)
+    metrics = _evaluate(detector, pictures, count=count, clips=[clip]).metrics
+    # At the seconds 1 to 5; what is known in the very first frame is not asked for.
+    assert metrics["occupancy/mae"] == pytest.approx((0 + 1 + 0 + 2 + 0) / 5)
+    assert metrics["occupancy/samples"] == 5
+
+
+def test_two_clips_of_one_name_are_refused(
+    detector: Detecting, pictures: list[LabelledPicture], tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.json"
+    truth.write_text('{"lines": {}}')
+    clip = ClipTruth(name="a", video=tmp_path / "a.mp4", scene=tmp_path / "a.yaml", truth=truth)
+    with pytest.raises(EvaluationError, match="clips of different names, a stands there more than once"):
+        _evaluate(detector, pictures, clips=[clip, clip])
+
+
+def test_what_cannot_be_evaluated_is_told_before_anything_is_detected(
+    detector: Detecting, pictures: list[LabelledPicture], tmp_path: Path
+) -> None:
+    counting = _Faulty(detector, "none")
+    clip = ClipTruth(name="a", video=tmp_path / "a", scene=tmp_path / "b", truth=tmp_path / "truth.json")
+    for config in ({"clips": [clip]}, {"slices": ["weather"]}):
+        with pytest.raises(EvaluationError):
+            _evaluate(counting, pictures, **config)
+    assert counting.calls == 0
+
+
+def test_the_table_holds_the_digest_of_each_picture(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    timed = [
+        LabelledPicture(
+            each.path, each.boxes, each.labels, each.slices, datetime(2026, 3, 1, 7 + number, tzinfo=UTC)
+        )
+        for number, each in enumerate(pictures)
+    ]
+    table = _evaluate(detector, timed).table.set_index("image")
+    for picture_of in timed:
+        row = table.loc[picture_of.path.name]
+        assert row["digest"] == sha256(picture_of.path.read_bytes()).hexdigest()
+        assert datetime.fromisoformat(row["time"]) == picture_of.time
+    assert "time" not in _evaluate(detector, pictures).table
+
+
+def test_nothing_but_empty_pictures_are_evaluated_too(
+    detector: Detecting, pictures: list[LabelledPicture]
+) -> None:
+    evaluation = _evaluate(detector, pictures[3:], classes=["person", "car"])
+    metrics = evaluation.metrics
+    assert (metrics["count/mae"], metrics["count/game3"], metrics["objects"]) == (0, 0, 0)
+    absent = ("detection/map50", "detection/pr_auc", "count/nae", "best_confidence", "ci95/count/mae/low")
+    assert not set(absent) & set(metrics)
+    assert set(draw_figures(evaluation, EvaluatorConfig())) == {
+        "counted_against_true", "precision_recall", "confusion_matrix", "count_error_over_confidence",
+    }  # fmt: skip
+    with pytest.raises(EvaluationError, match="all pictures are empty: name the annotated classes"):
+        _evaluate(detector, pictures[3:])
