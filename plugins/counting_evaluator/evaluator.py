@@ -142,7 +142,9 @@ def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig)
     if evaluation.lines:
         tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
     for file, table in tables.items():
-        content = table.to_dict(orient="split", index=False)
+        # pandas makes NaN of what is missing, which JSON does not know and a browser does not read.
+        whole = table.astype(object).where(table.notna(), None)
+        content = whole.to_dict(orient="split", index=False)
         _log_table(client, run_id, content, file)
         name = file.removesuffix(".json")
         artifacts[name] = JsonEvaluationArtifact(f"{root}/{file}", content)  # type: ignore[no-untyped-call]

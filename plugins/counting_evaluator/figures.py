@@ -33,9 +33,12 @@ def draw_figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, F
     figures = {
         "counted_against_true": plot_counts(evaluation.counted, evaluation.true, evaluation.classes),
         "precision_recall": plot_precision(evaluation.detection.curves, working),
-        "confusion_matrix": plot_confusion(evaluation.confusion, evaluation.classes),
+        "confusion_matrix": plot_confusion(evaluation.confusion, evaluation.classes, evaluation.confidence),
         "count_error_over_confidence": plot_confidence(
-            confidences.tolist(), (errors / len(evaluation.pictures)).tolist(), evaluation.confidence
+            confidences.tolist(),
+            (errors / len(evaluation.pictures)).tolist(),
+            evaluation.confidence,
+            evaluation.metrics.get("best_confidence"),
         ),
     }
     timed = [number for number, picture in enumerate(evaluation.pictures) if picture.time is not None]
@@ -51,8 +54,8 @@ def draw_figures(evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, F
     if evaluation.lines:
         figures["line_counts"] = plot_lines(evaluation.lines)
     worst = draw_worst(
-        evaluation.pictures,
-        evaluation.found,
+        [picture.of_classes(evaluation.classes) for picture in evaluation.pictures],
+        [seen.of_classes(evaluation.classes) for seen in evaluation.found],
         evaluation.confidence,
         abs(evaluation.counted - evaluation.true).sum(axis=1),
         config.worst,

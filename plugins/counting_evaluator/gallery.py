@@ -40,15 +40,20 @@ def draw_worst(
         return None
     columns = min(3, len(order))
     rows = -(-len(order) // columns)
-    figure = Figure(figsize=(5.2 * columns, 4.3 * rows), layout="constrained")
+    figure = Figure(layout="constrained")
+    tallest = 0.0
     for place, number in enumerate(order):
         axes = figure.add_subplot(rows, columns, place + 1)
         seen = found[number].at_least(confidence)
-        axes.imshow(_draw(pictures[number], seen))
+        drawn = _draw(pictures[number], seen)
+        tallest = max(tallest, drawn.shape[0] / drawn.shape[1])
+        axes.imshow(drawn)
         axes.set_title(
             f"{pictures[number].path.name}: {len(seen)} counted, {len(pictures[number].labels)} true", fontsize=9
         )
         axes.set_axis_off()
+    # As high as the pictures are, up to a tall one; the rest is for the titles.
+    figure.set_size_inches(5.2 * columns, (5.2 * min(tallest, 1.5) + 0.3) * rows + 0.4)
     figure.suptitle("Worst pictures (green: true, orange: found with its score)")
     return figure
 

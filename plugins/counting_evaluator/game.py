@@ -49,7 +49,7 @@ def grid_errors(
     int64 array of shape (pictures,)
     """
     grid = 2**level
-    true = [picture.boxes[np.array([label in classes for label in picture.labels], bool)] for picture in pictures]
+    true = [picture.of_classes(classes).boxes for picture in pictures]
     seen = [each.of_classes(classes).at_least(confidence).boxes for each in found]
     difference = _cells(seen, sizes, grid) - _cells(true, sizes, grid)
     return np.asarray(np.abs(difference).sum(axis=1), np.int64)

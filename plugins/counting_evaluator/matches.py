@@ -61,8 +61,8 @@ class Matches:
 
         The sum of (R_n - R_n-1) P_n over the distinct scores, best first: what scikit-learn's
         ``average_precision_score(correct, score)`` gives, times the share of the true boxes that were found at any
-        score, since scikit-learn knows nothing of objects that were never detected. COCO's AP smooths the saw's
-        teeth away, this does not; so it is the smaller one of the two.
+        score, since scikit-learn knows nothing of objects that were never detected. COCO's AP takes away the saw's
+        teeth and looks at 101 recalls only: the two differ by some hundredths.
         """
         total = int(self.true.sum())
         if not total:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -60,12 +61,16 @@ def plot_precision(
     return figure
 
 
-def plot_confidence(confidences: Sequence[float], errors: Sequence[float], confidence: float) -> Figure:
-    """Mean count error per picture over the confidence; the line is the model's."""
+def plot_confidence(
+    confidences: Sequence[float], errors: Sequence[float], confidence: float, best: float | None = None
+) -> Figure:
+    """Mean count error per picture over the confidence; lines show the model's and the best for these pictures."""
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(confidences, errors, color=_BLUE)
     axes.axvline(confidence, color=_ORANGE, linestyle="--", label=f"the model's confidence {confidence:.2f}")
+    if best is not None:
+        axes.axvline(best, color=_GREY, linestyle=":", label=f"best on these very pictures {best:.2f} (not used)")
     axes.set(xlabel="confidence", ylabel="mean count error per picture", ylim=(0, None))
     axes.set_title("How the confidence moves the count error (sum over classes)", fontsize=10)
     axes.grid(alpha=0.3)
@@ -94,23 +99,28 @@ def plot_lines(cells: Sequence[LineCount]) -> Figure:
     return figure
 
 
-def plot_confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """What each true class was taken for; the shade is the share of its row, the number how many objects."""
-    names = [*classes, "background"]
-    side = 1.6 + 0.85 * len(names)
+def plot_confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str], confidence: float) -> Figure:
+    """What each true class was taken for: numbers of objects, hits in blue and errors in orange.
+
+    The shade is the share of the row's objects; where nothing is there, of the column's detections.
+    """
+    names = len(classes) + 1
+    side = 1.6 + 0.85 * names
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    share[-1] = matrix[-1] / np.maximum(matrix.sum(axis=0), 1)
+    full = np.where(np.eye(names, dtype=bool)[..., None], to_rgb(_BLUE), to_rgb(_ORANGE))
+    axes.imshow(1 - share[..., None] * (1 - full))
     for row, column in np.ndindex(*matrix.shape):
         if row == column == len(classes):
             continue  # background taken for background cannot be counted
-        color = "white" if share[row, column] > 0.55 else "black"
+        color = "white" if share[row, column] > 0.6 else "black"
         axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=color, fontsize=9)
-    axes.set_xticks(range(len(names)), [*classes, "not found"], rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), [*classes, "nothing there"])
+    axes.set_xticks(range(names), [*classes, "not found"], rotation=30, ha="right")
+    axes.set_yticks(range(names), [*classes, "nothing there"])
     axes.set(xlabel="found as", ylabel="true class")
-    axes.set_title("Who was taken for what, at IoU 0.5", fontsize=10)
+    axes.set_title(f"Who was taken for what (IoU 0.5, score from {confidence:.2f} on)", fontsize=10)
     return figure
 
 
@@ -124,13 +134,15 @@ def plot_hours(
     masks = [hours == hour for hour in present]
     error = [float(np.abs(counted[mask] - true[mask]).mean()) for mask in masks]
     bias = [float((counted[mask] - true[mask]).mean()) for mask in masks]
-    bars = axes.bar(present, error, 0.8, color=_BLUE, label="mean error (amount)")
-    axes.bar_label(bars, [f"n={mask.sum()}" for mask in masks], fontsize=7, color="#4a5568")
+    axes.bar(present, error, 0.8, color=_BLUE, label="mean error (amount)")
     axes.plot(present, bias, "o", color=_ORANGE, markersize=5, label="bias (counted - true)")
     axes.axhline(0, color=_GREY, linewidth=1)
     axes.set(xlabel=f"hour of the day ({clock})", ylabel="objects per picture", xlim=(-0.7, 23.7))
-    axes.set_xticks(range(0, 24, 2))
-    axes.margins(y=0.12)
-    axes.set_title("Count error by hour (n: pictures)", fontsize=10)
+    axes.set_xticks(
+        present, [f"{hour}\n{mask.sum()}" for hour, mask in zip(present, masks, strict=True)], fontsize=8
+    )
+    room = 0.1 * max(*error, 0.1)
+    axes.set_ylim(min(*bias, 0) - room * (min(*bias, 0) < 0), max(*error, 0.1) + 2 * room)
+    axes.set_title("Count error by hour (below each hour: its number of pictures)", fontsize=10)
     axes.legend(fontsize=8)
     return figure

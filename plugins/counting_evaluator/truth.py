@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,20 @@ class LabelledPicture:
     def count(self, classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """How many of each of these classes, in their order."""
         return np.array([self.labels.count(name) for name in classes], np.int64)
+
+    def of_classes(self, classes: Sequence[str]) -> LabelledPicture:
+        """The same picture with the objects of these classes alone.
+
+        Examples
+        --------
+        >>> boxes = np.array([[0, 0, 9, 9], [5, 5, 8, 8]], np.float32)
+        >>> LabelledPicture(Path("a.jpg"), boxes, ("car", "dog")).of_classes(["car"]).labels
+        ('car',)
+        """
+        kept = np.array([label in classes for label in self.labels], bool)
+        return replace(
+            self, boxes=self.boxes[kept], labels=tuple(label for label in self.labels if label in classes)
+        )
 
 
 def read_table(table: pd.DataFrame) -> list[LabelledPicture]:

@@ -96,6 +96,13 @@ def test_the_figures_stand_at_model_run_and_data(model_uri: str, data: Path) -> 
             "line_counts",
         )
     }, "and no worst pictures where none is wrong"
+    crossings = Path(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="line_counts.json"))
+    told = json.loads(crossings.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    rows = [dict(zip(told["columns"], row, strict=True)) for row in told["data"]]
+    assert [(row["direction"], row["counted"], row["nwrmse"]) for row in rows] == [
+        ("in", 0, None),
+        ("out", 1, None),
+    ]
     table = mlflow.load_table("evaluation_table.json", run_ids=[result.run_id])
     assert len(table) == 6
     assert table["error"].sum() == 0

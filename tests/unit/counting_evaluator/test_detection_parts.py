@@ -54,7 +54,6 @@ def test_the_area_is_scikit_learns_corrected_for_what_was_never_found(seed: int)
         assert result.metrics[f"pr_auc/{name}"] == pytest.approx(area, abs=1e-12)
     of_classes = [result.metrics[f"pr_auc/{name}"] for name in NAMES]
     assert result.metrics["pr_auc"] == pytest.approx(sum(of_classes) / 2)
-    assert result.metrics["pr_auc"] < result.metrics["map50"], "COCO smooths the saw's teeth away"
 
 
 def test_the_area_worked_out_by_hand() -> None:
