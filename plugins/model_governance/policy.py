@@ -24,6 +24,7 @@ from model_governance.rules import (
     DatasetRule,
     FreshnessRule,
     Materials,
+    OptimisationRule,
     ParamRule,
     RecordRule,
     RiskRule,
@@ -41,6 +42,7 @@ __all__ = [
     "ChampionRule",
     "DatasetRule",
     "FreshnessRule",
+    "OptimisationRule",
     "ParamRule",
     "Policy",
     "Rule",
@@ -65,7 +67,7 @@ class Policy(Strict):
     """What a version must show. Each list is a list of gates; a list may be left out."""
 
     added: ClassVar[frozenset[str]] = frozenset(
-        {"slices", "business", "compliance", "risk", "acceptance", "selection", "materials"}
+        {"slices", "business", "compliance", "risk", "acceptance", "selection", "optimisation", "materials"}
     )
 
     format_version: Literal[1] = Field(description="Version of this file's format.")
@@ -89,6 +91,9 @@ class Policy(Strict):
     freshness: tuple[FreshnessRule, ...] = Field((), description="How old the measurements may be.")
     versioning: Versioning = Field(default=Versioning(), description="How versions are numbered.")
     selection: Selection | None = Field(None, description="The rule that prefers one of several candidates.")
+    optimisation: OptimisationRule | None = Field(
+        None, description="How much an optimised model may lose; without it nothing is optimised by this policy."
+    )
     materials: Materials | None = Field(None, description="What the bill of materials is made of.")
     _folder: Path = PrivateAttr(default=Path())
 

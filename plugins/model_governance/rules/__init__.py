@@ -3,6 +3,7 @@
 from model_governance.rules.base import Rule
 from model_governance.rules.figures import ChampionRule, CostRule, CostTerm, PairedTest, SliceRule, Threshold
 from model_governance.rules.files import AdvisoryException, AdvisoryRule, ArtifactRule, Materials, SecurityRule
+from model_governance.rules.optimisation import OptimisationRule
 from model_governance.rules.people import AcceptanceRule, Mitigation, MitigationAcceptance, RiskRule
 from model_governance.rules.records import (
     ComplianceRule,
@@ -30,6 +31,7 @@ __all__ = [
     "Materials",
     "Mitigation",
     "MitigationAcceptance",
+    "OptimisationRule",
     "PairedTest",
     "ParamRule",
     "Preference",
