@@ -22,7 +22,7 @@ import yaml
 from packaging.version import Version
 
 from camera_counting import __version__
-from camera_counting.artifact import read_artifact, write_artifact
+from camera_counting.artifact import Artifact, read_artifact, write_artifact
 from camera_counting.detectors import identify, open_detector
 from camera_counting.errors import ArtifactError
 from camera_counting.model import CountingModel
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FLAVOR_NAME",
     "_load_pyfunc",
+    "artifact_of",
     "get_default_conda_env",
     "get_default_pip_requirements",
     "load_model",
@@ -275,15 +276,9 @@ def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> Count
 def _open(
     folder: Path, runtime: str | None, threads: int | None, registered_as: tuple[str | None, str | None]
 ) -> CountingModel:
-    flavor = _flavor_of(folder)
-    artifact = read_artifact(folder / _DATA)
+    artifact = artifact_of(folder)
     manifest = artifact.manifest
-    if flavor.get("digest") != manifest.digest:
-        raise ArtifactError(
-            f"{folder} was altered: MLmodel was written for a detector with the digest {flavor.get('digest')}, "
-            f"but {_DATA} holds {manifest.digest}. Get the model anew from where it was registered"
-        )
-    saved_by = str(flavor.get("code_version", __version__))
+    saved_by = str(_flavor_of(folder).get("code_version", __version__))
     if Version(saved_by) > Version(__version__):
         _logger.warning(
             "%s was saved by version %s of this package and is run by the older %s (from %s); it may count "
@@ -303,6 +298,24 @@ def _open(
     )
     name, version = registered_as
     return CountingModel(detector, digest=manifest.digest, name=name, version=version)
+
+
+def artifact_of(folder: Path) -> Artifact:
+    """The detector's files in a saved model's folder, and what is known of them, once the digests hold.
+
+    Raises
+    ------
+    ArtifactError
+        Where the folder is no such model, or a file does not match its digest.
+    """
+    flavor = _flavor_of(folder)
+    artifact = read_artifact(folder / _DATA)
+    if flavor.get("digest") != artifact.manifest.digest:
+        raise ArtifactError(
+            f"{folder} was altered: MLmodel was written for a detector with the digest {flavor.get('digest')}, "
+            f"but {_DATA} holds {artifact.manifest.digest}. Get the model anew from where it was registered"
+        )
+    return artifact
 
 
 def _flavor_of(folder: Path) -> dict[str, Any]:

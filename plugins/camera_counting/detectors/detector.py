@@ -196,19 +196,35 @@ class GraphDetector(Detector):
             )
             return None
         fitted = GraphDetector(runtime, self.head, spec, self.names, self.confidence, self.iou, self._path)
-        picture = trial_picture(spec.width, spec.height)
         try:
-            square, near = self._answer(picture), fitted._answer(picture)
+            same = self.agrees_with(fitted)
         except (DetectorError, ValueError) as error:
             _logger.info("%s stays at its own input: %s", self._path.name, error)
             return None
-        own, size = (self.spec.width, self.spec.height), (spec.width, spec.height)
-        same = agree(square, near, own, size)
         # a graph that was made for any size is believed where nothing can be compared
         if not same and (runtime.rewritten or same is False):
-            _logger.info("%s stays at its own input: at %sx%s it answers otherwise", self._path.name, *size)
+            _logger.info(
+                "%s stays at its own input: at %sx%s it answers otherwise",
+                self._path.name,
+                spec.width,
+                spec.height,
+            )
             return None
         return fitted
+
+    def agrees_with(self, fitted: GraphDetector) -> bool | None:
+        """Whether a detector with a smaller input, or the same one, says what this one says of the same pixels.
+
+        None where its answers belong to no cells, so that nothing can be compared; see `fitting.agree`.
+
+        Raises
+        ------
+        DetectorError, ValueError
+            Where one of the two cannot be run or answers with a shape of its own.
+        """
+        picture = trial_picture(fitted.spec.width, fitted.spec.height)
+        own, size = (self.spec.width, self.spec.height), (fitted.spec.width, fitted.spec.height)
+        return agree(self._answer(picture), fitted._answer(picture), own, size)
 
     def _answer(self, picture: Picture) -> Answer:
         """What every cell says of a picture that lies at the top left of the input as it is."""
