@@ -1,0 +1,110 @@
+"""A candidate that is kept: a logged model in a run of its own that says what it was made of, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.data.dataset import Dataset
+from mlflow.entities import DatasetInput
+
+import camera_counting
+from pipelines.optimisation.candidates import Candidate
+from pipelines.optimisation.parent import Parent
+from pipelines.optimisation.recipes import THRESHOLDS
+from pipelines.optimisation.report import figures_of
+from pipelines.optimisation.verdict import Figures
+
+__all__ = ["Kept", "Record", "log_candidate", "parent_tags"]
+
+# What the model that is optimised has learnt from, its copies have, too.
+_LEARNT_FROM = ("training", "validation")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a candidate is: evaluate ``model_uri`` next."""
+
+    name: str
+    run_id: str
+    model_uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What every run of an optimisation says of itself.
+
+    Parameters
+    ----------
+    tags : dict
+    params : dict
+    data : list of (dataset, context)
+        What was looked at.
+    """
+
+    tags: dict[str, str]
+    params: dict[str, object]
+    data: list[tuple[Dataset, str]]
+
+    def log(self) -> None:
+        """To the active run."""
+        mlflow.set_tags(self.tags)
+        mlflow.log_params(self.params)
+        for dataset, context in self.data:
+            mlflow.log_input(dataset, context=context)
+
+
+def log_candidate(
+    candidate: Candidate, parent: Parent, reference: Figures, figures: Figures, record: Record
+) -> Kept:
+    """Log a candidate as a model, in a run below the active one.
+
+    The model comes last: a run that was killed before holds none. What the model has learnt from stands among the
+    run's inputs, for the candidate has learnt from it, too.
+
+    Parameters
+    ----------
+    reference, figures : Figures
+        Before and after.
+    """
+    recipe, manifest, spec = candidate.recipe, parent.artifact.manifest, candidate.detector.spec
+    change = "re-thresholded" if recipe == THRESHOLDS else "re-exported"
+    with mlflow.start_run(run_name=f"{recipe.name} of {parent.model_id}", nested=True) as active:
+        run_id = str(active.info.run_id)
+        record.log()
+        mlflow.set_tags({"change": change, "optimisation": recipe.name})
+        mlflow.log_params({"confidence": figures.confidence, "input_shape": f"{spec.height}x{spec.width}"})
+        if learnt := _learnt_from(parent.run_id):
+            MlflowClient().log_inputs(run_id, learnt)
+        mlflow.log_metrics(figures_of(reference, "before") | figures_of(figures, "after"))
+        info = camera_counting.log_model(
+            candidate.path,
+            name="model",
+            classes=manifest.classes,
+            confidence=figures.confidence,
+            iou=manifest.iou,
+            head=manifest.head,
+            size=(spec.width, spec.height),
+        )
+    digest = info.flavors["camera_counting"]["digest"]
+    return Kept(recipe.name, run_id, str(info.model_uri), str(digest))
+
+
+def parent_tags(parent: Parent) -> dict[str, str]:
+    """Tags that name the model that something was made of."""
+    return {
+        "optimised_from": parent.model_id,
+        "optimised_from_digest": parent.digest,
+        "optimised_from_run": parent.run_id,
+    }
+
+
+def _learnt_from(run_id: str) -> list[DatasetInput]:
+    inputs = mlflow.get_run(run_id).inputs
+    return [
+        each
+        for each in (inputs.dataset_inputs if inputs else [])
+        if any(tag.key == "mlflow.data.context" and tag.value in _LEARNT_FROM for tag in each.tags)
+    ]
