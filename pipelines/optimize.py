@@ -1,8 +1,8 @@
 """The optimise step: a model that counts well becomes a smaller or faster one. ``python -m pipelines.optimize``
 
-Candidates are made, measured beside the model on the validation split, and kept where they gain something and count
-hardly worse; the policy says how much. One that is kept is a logged model in a run of its own, to be evaluated on
-the test split and registered like any other; of one that is refused only its figures remain.
+Candidates are made, measured beside the model on the validation split, and kept where they gain something and
+count hardly worse; the policy says how much. One that is kept is a logged model in a run of its own, to be
+evaluated on the test split and registered like any other; of one that is refused only its figures remain.
 """
 
 from __future__ import annotations

@@ -73,11 +73,12 @@ def log_candidate(
     change = "re-thresholded" if recipe == THRESHOLDS else "re-exported"
     with mlflow.start_run(run_name=f"{recipe.name} of {parent.model_id}", nested=True) as active:
         run_id = str(active.info.run_id)
+        # first, for MLflow keeps one context of a data set, and to learn from it is more than to look at it
+        if learnt := _learnt_from(parent.run_id):
+            MlflowClient().log_inputs(run_id, learnt)
         record.log()
         mlflow.set_tags({"change": change, "optimisation": recipe.name})
         mlflow.log_params({"confidence": figures.confidence, "input_shape": f"{spec.height}x{spec.width}"})
-        if learnt := _learnt_from(parent.run_id):
-            MlflowClient().log_inputs(run_id, learnt)
         mlflow.log_metrics(figures_of(reference, "before") | figures_of(figures, "after"))
         info = camera_counting.log_model(
             candidate.path,

@@ -1,0 +1,103 @@
+"""Which part of a detector is rounded, and that the same pictures give the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as op
+from rectangles import write_rectangles
+from toy_convolutions import build_convolutional
+from toy_detector import build
+
+from camera_counting.detectors import identify
+from pipelines.datasets.manifest import PreparedDataset, load_dataset
+from pipelines.optimisation import OptimisationError
+from pipelines.optimisation.calibration import choose_calibration
+from pipelines.optimisation.graph import Graph, read_graph, write_graph
+from pipelines.optimisation.quantisation import decoding_nodes, quantise
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return load_dataset(write_rectangles(tmp_path_factory.mktemp("data") / "set", size=(192, 128)))
+
+
+def graph_of(path: Path) -> Graph:
+    return read_graph(path, identify(path).spec)
+
+
+def kinds(model: ov.Model) -> list[str]:
+    return [node.get_type_name() for node in model.get_ordered_ops()]
+
+
+def convolution(value: ov.Output, channels: int, name: str) -> ov.Node:
+    taken = value.get_shape()[1] if isinstance(value, ov.Output) else value.output(0).get_shape()[1]
+    weights = op.constant(np.ones((channels, taken, 1, 1), np.float32))
+    made = op.convolution(value, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+    made.set_friendly_name(name)
+    return made
+
+
+def test_the_average_over_a_softmax_belongs_to_the_decoding() -> None:
+    # as YOLO11's head: features -> edges (4 x 16 bins) -> softmax -> average by a convolution -> boxes; and scores
+    pixels = op.parameter([1, 3, 8, 8], np.float32, name="pixels")
+    features = convolution(pixels, 8, "features")
+    edges = op.reshape(convolution(features, 64, "edges"), [1, 4, 16, 64], False)
+    bins = op.softmax(op.transpose(edges, [0, 2, 1, 3]), 1)
+    bins.set_friendly_name("bins")
+    average = convolution(bins, 1, "average")
+    boxes = op.reshape(average, [1, 4, 64], False)
+    scores = op.sigmoid(op.reshape(convolution(features, 2, "scores"), [1, 2, 64], False))
+    scores.set_friendly_name("sigmoid")
+    model = ov.Model([op.result(op.concat([boxes, scores], 1))], [pixels], "head")
+    names = set(decoding_nodes(model))
+    assert {"average", "bins", "sigmoid"} <= names
+    assert not {"features", "edges", "scores", "pixels"} & names
+
+
+def test_convolutions_are_rounded_and_nothing_behind_them(tmp_path: Path, data: PreparedDataset) -> None:
+    graph = graph_of(build_convolutional(tmp_path / "toy.onnx", size=(192, 128)))
+    done = quantise(graph, choose_calibration(data, 4, 0), "mixed")
+    assert (graph.precision, done.precision) == ("fp32", "int8")
+    assert "FakeQuantize" not in kinds(graph.model), "the model itself stays as it is"
+    fed = [
+        target.get_node()
+        for node in done.model.get_ordered_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for target in node.output(0).get_target_inputs()
+    ]
+    assert {node.get_type_name() for node in fed} == {"Convolution"}
+    path = write_graph(done.model, tmp_path / "int8.xml", half=False)
+    assert graph_of_known(path, graph).precision == "int8", "what it is stored in is read from the file"
+    assert path.with_suffix(".bin").stat().st_size < 0.3 * sum(4 * 64 * n for n in (3, 9 * 64, 3))
+    with pytest.raises(OptimisationError, match="INT8 already"):
+        quantise(done, choose_calibration(data, 4, 0), "mixed")
+    with pytest.raises(OptimisationError, match="no convolution"):
+        quantise(
+            graph_of(build(tmp_path / "plain.onnx", size=(192, 128))), choose_calibration(data, 4, 0), "mixed"
+        )
+
+
+def graph_of_known(path: Path, like: Graph) -> Graph:
+    return read_graph(path, like.spec)
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, data: PreparedDataset) -> None:
+    graph = graph_of(build_convolutional(tmp_path / "toy.onnx", size=(192, 128)))
+    files = []
+    for name in ("one", "two"):
+        path = write_graph(
+            quantise(graph, choose_calibration(data, 6, 3), "mixed").model, tmp_path / f"{name}.xml", half=False
+        )
+        files.append((path.read_bytes(), path.with_suffix(".bin").read_bytes()))
+    assert files[0] == files[1]
+
+
+def test_half_precision_is_read_from_the_file(tmp_path: Path) -> None:
+    graph = graph_of(build_convolutional(tmp_path / "toy.onnx", size=(192, 128)))
+    half = read_graph(write_graph(graph.model, tmp_path / "half.xml", half=True), graph.spec)
+    whole = read_graph(write_graph(graph.model, tmp_path / "whole.xml", half=False), graph.spec)
+    assert (half.precision, whole.precision) == ("fp16", "fp32")
