@@ -109,12 +109,12 @@ def plot(model: Figures, rows: Sequence[Row], rule: OptimisationRule) -> Figure:
     size, latency, error = figure.subplots(1, 3, sharey=True)
     _bars(size, names, [each.bytes / 1e6 for _, each, _ in bars], colours, "{:.1f}")
     size.set(title="size of the detector, MB")
-    _bars(latency, names, [each.latency.p50_ms for _, each, _ in bars], colours, "{:.1f}")
     p95 = [each.latency.p95_ms for _, each, _ in bars]
-    latency.plot(p95, range(len(bars)), linestyle="none", marker="|", markersize=12, color="black")
+    _bars(latency, names, [each.latency.p50_ms for _, each, _ in bars], colours, "{:.1f}", most=max(p95))
+    latency.plot(p95, range(len(bars)), linestyle="none", marker="|", markersize=14, color="black")
     latency.set(title="one picture, ms (median; | 95 %)")
-    _bars(error, names, [each.errors[rule.metric] for _, each, _ in bars], colours, "{:.3f}")
     limit = model.errors[rule.metric] + rule.worse_by_at_most
+    _bars(error, names, [each.errors[rule.metric] for _, each, _ in bars], colours, "{:.3f}", most=limit)
     error.axvline(limit, color="black", linewidth=1, linestyle="--")
     error.set(title=f"{rule.metric}, validation split (-- limit)")
     size.invert_yaxis()
@@ -122,12 +122,16 @@ def plot(model: Figures, rows: Sequence[Row], rule: OptimisationRule) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: Sequence[str], words: str) -> None:
-    drawn = axes.barh(range(len(names)), values, color=colours, height=0.6)
-    axes.bar_label(
-        drawn, [words.format(value) for value in values], padding=3, fontsize=8, label_type="center", color="white"
-    )
+def _bars(
+    axes: Axes, names: Sequence[str], values: Sequence[float], colours: Sequence[str], words: str, most: float = 0
+) -> None:
+    axes.barh(range(len(names)), values, color=colours, height=0.6)
+    room = 1.15 * max(*values, most) or 1
+    for row, value in enumerate(values):
+        inside = value > 0.2 * room  # else the words stand beside the bar
+        place, colour, side = (value / 2, "white", "center") if inside else (value + room / 50, "black", "left")
+        axes.text(place, row, words.format(value), color=colour, ha=side, va="center", fontsize=8)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlim(left=0)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.set_xlim(0, room)
+    for edge in ("top", "right"):
+        axes.spines[edge].set_visible(False)
