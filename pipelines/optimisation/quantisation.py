@@ -19,7 +19,7 @@ import openvino as ov
 from camera_counting.detectors import InputSpec
 from pipelines.optimisation.calibration import Calibration
 from pipelines.optimisation.errors import OptimisationError
-from pipelines.optimisation.graph import Graph, plainly_named
+from pipelines.optimisation.graph import Graph, plainly_named, simplified
 
 __all__ = ["Preset", "decoding_nodes", "nncf_version", "quantise"]
 
@@ -50,7 +50,7 @@ def quantise(graph: Graph, calibration: Calibration, preset: Preset) -> Graph:
             "the model is INT8 already: to quantise it once more could only lose; give the model that it was "
             "made of"
         )
-    model = plainly_named(graph.model)
+    model = plainly_named(simplified(graph.model))
     decoding = decoding_nodes(model)
     if not any(_is_convolution(node) and _name(node) not in decoding for node in model.get_ordered_ops()):
         raise OptimisationError("the graph has no convolution to quantise; leave int8 out of --precisions")

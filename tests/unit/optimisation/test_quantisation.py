@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import openvino as ov
 import pytest
+from onnx import helper, numpy_helper
 from openvino import opset13 as op
 from rectangles import write_rectangles
 from toy_convolutions import build_convolutional
@@ -63,15 +65,9 @@ def test_convolutions_are_rounded_and_nothing_behind_them(tmp_path: Path, data: 
     done = quantise(graph, choose_calibration(data, 4, 0), "mixed")
     assert (graph.precision, done.precision) == ("fp32", "int8")
     assert "FakeQuantize" not in kinds(graph.model), "the model itself stays as it is"
-    fed = [
-        target.get_node()
-        for node in done.model.get_ordered_ops()
-        if node.get_type_name() == "FakeQuantize"
-        for target in node.output(0).get_target_inputs()
-    ]
-    assert {node.get_type_name() for node in fed} == {"Convolution"}
+    assert fed_by_rounding(done.model) == {"Convolution"}
     path = write_graph(done.model, tmp_path / "int8.xml", half=False)
-    assert graph_of_known(path, graph).precision == "int8", "what it is stored in is read from the file"
+    assert read_as(path, graph).precision == "int8", "what it is stored in is read from the file"
     assert path.with_suffix(".bin").stat().st_size < 0.3 * sum(4 * 64 * n for n in (3, 9 * 64, 3))
     with pytest.raises(OptimisationError, match="INT8 already"):
         quantise(done, choose_calibration(data, 4, 0), "mixed")
@@ -81,7 +77,38 @@ def test_convolutions_are_rounded_and_nothing_behind_them(tmp_path: Path, data: 
         )
 
 
-def graph_of_known(path: Path, like: Graph) -> Graph:
+def test_a_silu_is_not_rounded_factor_by_factor(tmp_path: Path, data: PreparedDataset) -> None:
+    # as an export writes it: a convolution with a bias, and x * sigmoid(x)
+    path = build(tmp_path / "toy.onnx", size=(192, 128))
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.input[:] = ["pixels" if name == "images" else name for name in node.input]
+    weights = {"weights": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "bias": np.full(3, 0.1, np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    nodes = [
+        helper.make_node("Conv", ["images", "weights", "bias"], ["x"]),
+        helper.make_node("Sigmoid", ["x"], ["s"]),
+        helper.make_node("Mul", ["x", "s"], ["silu"]),
+        helper.make_node("Conv", ["silu", "weights"], ["pixels"]),
+        *model.graph.node,
+    ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+    done = quantise(graph_of(path), choose_calibration(data, 4, 0), "mixed")
+    assert fed_by_rounding(done.model) == {"Convolution"}
+
+
+def fed_by_rounding(model: ov.Model) -> set[str]:
+    return {
+        target.get_node().get_type_name()
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for target in node.output(0).get_target_inputs()
+    }
+
+
+def read_as(path: Path, like: Graph) -> Graph:
     return read_graph(path, like.spec)
 
 
