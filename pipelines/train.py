@@ -132,7 +132,7 @@ def _ship(
     sizes = [(sample.width, sample.height) for split in samples.values() for sample in split]
     shape = input_shape(sizes, settings.image_size)
     exported = trainer.export(trained.checkpoint, folder / "export", shape)
-    detector = open_detector(exported, classes=dataset.classes)
+    detector = open_detector(exported, classes=dataset.classes, iou=trainer.suppression)
     agreement = agreement_of(trainer, trained, detector, [sample.path for sample in samples["val"]], shape)
     mlflow.log_metrics(agreement.metrics())
     require_agreement(agreement)
@@ -142,7 +142,13 @@ def _ship(
     for plot in trained.plots:
         mlflow.log_artifact(str(plot), "training")
     mlflow.log_artifact(str(trained.checkpoint), "checkpoint")
-    info = camera_counting.log_model(exported, name="model", classes=tuple(dataset.classes), confidence=confidence)
+    info = camera_counting.log_model(
+        exported,
+        name="model",
+        classes=tuple(dataset.classes),
+        confidence=confidence,
+        iou=trainer.suppression,
+    )
     return TrainResult(run_id, info.model_uri, confidence, folder, trained, agreement)
 
 

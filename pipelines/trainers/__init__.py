@@ -33,6 +33,7 @@ __all__ = [
 TRAINERS: Mapping[str, str] = MappingProxyType(
     {
         "ultralytics": "pipelines.trainers.ultralytics:UltralyticsTrainer",
+        "torchvision": "pipelines.trainers.torchvision:TorchvisionTrainer",
     }
 )
 
@@ -54,7 +55,7 @@ def make_trainer(name: str) -> Trainer:
     --------
     >>> make_trainer("abacus")
     Traceback (most recent call last):
-    pipelines.trainers.trainer.TrainingError: expected a trainer out of ultralytics, got 'abacus'
+    pipelines.trainers.trainer.TrainingError: expected a trainer out of ultralytics, torchvision, got 'abacus'
     """
     try:
         module, attribute = TRAINERS[name].split(":")

@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipelines.trainers.cores import share_cores
+
 __all__ = ["offline_ultralytics"]
 
 _SILENT = {
@@ -39,13 +41,7 @@ def offline_ultralytics(folder: Path) -> None:
         os.environ["YOLO_OFFLINE"] = "true"
         os.environ["YOLO_AUTOINSTALL"] = "false"
         os.environ.setdefault("YOLO_VERBOSE", "false")
-        # Unset, the library would make it 1.
-        os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
-        # Threads that wait shall spin for some microseconds, then sleep. On two cores, against sleeping at once
-        # a step takes 0.7 of the time on an idle machine and 1.3 beside another busy process; GNU OpenMP's own
-        # default of spinning for milliseconds takes up to ten times as long there.
-        if "OMP_WAIT_POLICY" not in os.environ:
-            os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+        share_cores()
     from ultralytics import settings
     from ultralytics.utils import USER_CONFIG_DIR
     from ultralytics.utils.events import events

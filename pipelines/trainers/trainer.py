@@ -148,7 +148,14 @@ class Trainer(ABC):
 
     A training lives in a folder, survives ``kill -9`` in it, and goes on where it was when `train` is called
     again with the same plan and folder.
+
+    Attributes
+    ----------
+    suppression : float
+        Boxes of one class that overlap by more are one object to what it trains: the served model's `iou`.
     """
+
+    suppression: float = 0.7
 
     @abstractmethod
     def library(self) -> str:

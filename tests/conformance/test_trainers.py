@@ -30,7 +30,11 @@ SMALL = {
     "ultralytics": (
         str(Path(__file__).parents[1] / "tiny_yolo.yaml"),
         {"lr0": 0.01, "mosaic": 0.0, "plots": False},
-    )
+    ),
+    "torchvision": (
+        "fcos_mobilenet_v3_small_fpn",
+        {"lr0": 0.003, "zoom": 0.0, "shift": 0.0, "colour": 0.1, "plots": False},
+    ),
 }
 
 
@@ -124,7 +128,7 @@ def test_export_and_original_agree(
     shape = input_shape([(sample.width, sample.height) for sample in dataset.samples("train")], 96)
     exported = trainer.export(result.checkpoint, tmp_path, shape)
     assert exported == tmp_path / "model.onnx"
-    detector = open_detector(exported, classes=CLASSES)
+    detector = open_detector(exported, classes=CLASSES, iou=trainer.suppression)
     agreement = agreement_of(trainer, result, detector, [s.path for s in dataset.samples("val")], shape)
     assert agreement.boxes > 0, "two blind detectors agree on nothing"
     require_agreement(agreement)
