@@ -17,11 +17,19 @@ from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
 from pipelines.settings import StepSettings, explained
-from pipelines.trainers import Trained, Trainer, TrainingError, TrainingPlan, make_trainer, weights_digest
+from pipelines.trainers import (
+    Trained,
+    Trainer,
+    TrainingError,
+    TrainingListener,
+    TrainingPlan,
+    make_trainer,
+    weights_digest,
+)
 from pipelines.trainers.agreement import Agreement, require_agreement
 from pipelines.trainers.checked_export import agreement_of, input_shape
 from pipelines.trainers.interruption import Interruption
-from pipelines.trainers.report import TrainingReport, plot_epochs
+from pipelines.trainers.report import Listeners, TrainingReport, plot_epochs
 from pipelines.trainers.training_run import choose_folder, mark_done, training_run
 
 __all__ = ["TrainResult", "TrainSettings", "main", "run"]
@@ -61,10 +69,15 @@ class TrainResult:
     agreement: Agreement
 
 
-def run(settings: TrainSettings) -> TrainResult:
+def run(settings: TrainSettings, *, listener: TrainingListener | None = None) -> TrainResult:
     """Train, export, hold the export against what was trained, choose the confidence, log the model.
 
     The confidence is chosen on the validation split; the test split is not looked at.
+
+    Parameters
+    ----------
+    listener : TrainingListener, optional
+        Also told of the progress, each epoch after it was logged; may end the training.
 
     Raises
     ------
@@ -79,7 +92,7 @@ def run(settings: TrainSettings) -> TrainResult:
     with training_run(folder, settings.name, interruption) as run_id:
         _log_start(settings, plan, dataset)
         with TrainingReport(run_id, plan.epochs, interruption) as report:
-            trained = trainer.train(plan, folder, report)
+            trained = trainer.train(plan, folder, report if listener is None else Listeners(report, listener))
         interruption.check()
         result = _ship(settings, dataset, trainer, trained, folder, run_id)
         mark_done(folder, result.model_uri)

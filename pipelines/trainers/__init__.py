@@ -13,6 +13,7 @@ from pipelines.trainers.trainer import (
     TrainingError,
     TrainingListener,
     TrainingPlan,
+    TrainingStoppedError,
     weights_digest,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "TrainingError",
     "TrainingListener",
     "TrainingPlan",
+    "TrainingStoppedError",
     "make_trainer",
     "weights_digest",
 ]

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from pipelines.trainers.interruption import Interruption
 from pipelines.trainers.trainer import Epoch, TrainingListener
 
-__all__ = ["TrainingReport", "plot_epochs"]
+__all__ = ["Listeners", "TrainingReport", "plot_epochs"]
 
 
 class TrainingReport(TrainingListener):
@@ -73,6 +73,23 @@ class TrainingReport(TrainingListener):
             mlflow.log_metrics(dict(epoch.metrics), step=epoch.number)
             self._logged.add(epoch.number)
         self._interruption.check()
+
+
+class Listeners(TrainingListener):
+    """Several listeners as one, told in their order."""
+
+    def __init__(self, *listeners: TrainingListener) -> None:
+        self._listeners = listeners
+
+    def on_batch(self, epoch: int, done: int, total: int) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.on_batch(epoch, done, total)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.on_epoch(epoch)
 
 
 def plot_epochs(epochs: Sequence[Epoch]) -> Figure:

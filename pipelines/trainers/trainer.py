@@ -14,11 +14,24 @@ import numpy.typing as npt
 
 from camera_counting.detections import Detections
 
-__all__ = ["Epoch", "Trained", "Trainer", "TrainingError", "TrainingListener", "TrainingPlan", "weights_digest"]
+__all__ = [
+    "Epoch",
+    "Trained",
+    "Trainer",
+    "TrainingError",
+    "TrainingListener",
+    "TrainingPlan",
+    "TrainingStoppedError",
+    "weights_digest",
+]
 
 
 class TrainingError(RuntimeError):
     """A training that cannot start, go on or be exported; says what to do."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A training that a listener ended, since it is not worth going on; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +153,13 @@ class TrainingListener:
         """`done` of `total` batches of this epoch (1 for the first) have been learnt."""
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """An epoch is over and on disk. A continued training first tells of those of before, once each."""
+        """An epoch is over and on disk. A continued training first tells of those of before, once each.
+
+        Raises
+        ------
+        TrainingStoppedError
+            To end the training.
+        """
 
 
 class Trainer(ABC):

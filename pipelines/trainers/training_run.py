@@ -12,7 +12,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipelines.trainers.interruption import Interruption
-from pipelines.trainers.trainer import TrainingError, TrainingPlan
+from pipelines.trainers.trainer import TrainingError, TrainingPlan, TrainingStoppedError
 from pipelines.trainers.training_folder import write_whole
 
 __all__ = ["choose_folder", "mark_done", "training_run"]
@@ -50,8 +50,8 @@ def mark_done(folder: Path, model_uri: str) -> None:
 def training_run(folder: Path, name: str, interruption: Interruption) -> Iterator[str]:
     """The MLflow run of the training in `folder`; gives its id.
 
-    A run that `interruption` ends is KILLED, one that fails FAILED; ``kill -9`` leaves it RUNNING. All of them go
-    on in the same run when they are resumed.
+    A run that `interruption` or a listener ends is KILLED, one that fails FAILED; ``kill -9`` leaves it RUNNING.
+    All of them go on in the same run when they are resumed.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def training_run(folder: Path, name: str, interruption: Interruption) -> Iterato
             with interruption.listening():
                 yield run_id
             status = "FINISHED"
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingStoppedError):
             status = "KILLED"
             raise
         finally:

@@ -91,9 +91,11 @@ class UltralyticsTrainer(Trainer):
     def export(self, checkpoint: Path, folder: Path, shape: tuple[int, int]) -> Path:
         """See `Trainer.export`. Raw outputs (1, 4 + classes, boxes), opset 20, batch of one."""
         offline_ultralytics(checkpoint.parent)
+        import torch
         from ultralytics import YOLO
 
         folder.mkdir(parents=True, exist_ok=True)
+        threads = torch.get_num_threads()
         copy = folder / "model.pt"
         shutil.copyfile(checkpoint, copy)  # it exports beside the checkpoint
         try:
@@ -104,6 +106,7 @@ class UltralyticsTrainer(Trainer):
                 )
         finally:
             copy.unlink()
+            torch.set_num_threads(threads)  # it takes one fewer; a training that this interrupts wants its own
         return Path(path)
 
     def detect(

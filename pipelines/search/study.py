@@ -1,0 +1,143 @@
+"""A study that survives its process: trials in a database, each begun once and finished once."""
+
+from __future__ import annotations
+
+import fcntl
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.search.space import SearchError, SearchSpace
+from pipelines.trainers.training_folder import write_whole
+
+__all__ = ["alone", "counted", "next_trial", "open_study", "place_of"]
+
+_BOUND = "bound_to"
+_PLACE = "place"
+DUPLICATE = "duplicate_of"
+# So many repetitions in a row, and the space is taken to be exhausted; chance draws all but the first few of them.
+_DUPLICATES_IN_A_ROW, _BELIEVED = 50, 4
+
+
+def open_study(storage: str, name: str, *, seed: int, trials: int, bound_to: Mapping[str, Any]) -> optuna.Study:
+    """The study of this name: begun now, or gone on with.
+
+    Parameters
+    ----------
+    storage : str
+        A SQLAlchemy URL: ``sqlite:///study.db``, ``postgresql+psycopg://...``.
+    name : str
+    seed : int
+        Of the sampler, TPE for several objectives (Ozaki et al., 2022, doi:10.1613/jair.1.13188).
+    trials : int
+        How many are planned: a third of them, ten at most, are drawn at random before TPE draws conclusions.
+    bound_to : mapping
+        What all trials must have in common to be compared: data, space, epochs.
+
+    Raises
+    ------
+    SearchError
+        Where the storage cannot be opened, or holds a study of this name on other data.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        try:
+            study = optuna.create_study(
+                study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=False
+            )
+            study.set_user_attr(_BOUND, dict(bound_to))
+        except DuplicatedStudyError:
+            study = optuna.load_study(study_name=name, storage=storage)
+        drawn = len(study.get_trials(deepcopy=False))
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SearchError(
+            f"expected a database for the study at {storage.partition('://')[0]}://..., "
+            f"it cannot be opened: {reason}"
+        ) from error
+    found = study.user_attrs.get(_BOUND, {})
+    differing = sorted(key for key in {*found, *bound_to} if found.get(key) != bound_to.get(key))
+    if differing:
+        changes = "; ".join(f"{key} was {found.get(key)!r}, is {bound_to.get(key)!r}" for key in differing)
+        raise SearchError(
+            f"the study {name!r} is one of another search ({changes}): its trials cannot be compared with new "
+            "ones; give the settings it began with, or another --study"
+        )
+    # Numbers already drawn are not drawn again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + drawn, n_startup_trials=max(3, min(10, trials // 3)))
+    return study
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of a study, as long as this process lives.
+
+    Raises
+    ------
+    SearchError
+        Where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SearchError(
+                f"another process is searching in {folder}: wait for it, stop it, or give another --work"
+            ) from error
+        yield
+
+
+def place_of(folder: Path) -> str:
+    """An id of this folder: trials that were begun in it can be taken up in it, whatever the machine is called."""
+    path = folder / "place"
+    if not path.exists():
+        write_whole(path, uuid.uuid4().hex)
+    return path.read_text(encoding="utf-8")
+
+
+def next_trial(study: optuna.Study, space: SearchSpace, place: str) -> Trial | None:
+    """The trial to work on: one that a killed process left behind in this place, else a new one.
+
+    Call it only while holding the place's folder. None where whatever the space holds has been tried.
+    """
+    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if left.user_attrs.get(_PLACE) == place:
+            trial = Trial(study, left._trial_id)
+            space.propose(trial)  # what it had not drawn yet
+            return trial
+    sampler = study.sampler
+    for repeated in range(_DUPLICATES_IN_A_ROW):
+        if repeated == _BELIEVED:
+            # In a small space TPE goes on proposing what it likes; chance finds what is left.
+            study.sampler = optuna.samplers.RandomSampler(seed=len(study.get_trials(deepcopy=False)))
+        trial = study.ask()
+        trial.set_user_attr(_PLACE, place)
+        space.propose(trial)
+        same = _same(study, trial)
+        if same is None:
+            study.sampler = sampler
+            return trial
+        trial.set_user_attr(DUPLICATE, same.number)
+        # Failed, not pruned: TPE would take a pruned one for a bad place.
+        study.tell(trial, state=TrialState.FAIL)
+    return None
+
+
+def counted(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that were really trained, or are being: without those that only repeated another."""
+    return [trial for trial in study.get_trials(deepcopy=False) if DUPLICATE not in trial.user_attrs]
+
+
+def _same(study: optuna.Study, trial: Trial) -> FrozenTrial | None:
+    for other in counted(study):
+        if other.number != trial.number and other.params == trial.params:
+            return other
+    return None
