@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {
 # What the plan says, and what would send or fetch something: no option may change these.
 _RESERVED = {
     "task", "mode", "model", "data", "epochs", "imgsz", "batch", "seed", "patience", "device", "project", "name",
-    "exist_ok", "resume", "pretrained", "save", "save_dir", "val", "cfg",
+    "exist_ok", "resume", "pretrained", "save", "save_dir", "val", "cfg", "nms",
 }  # fmt: skip
 
 _METRICS = {
@@ -72,7 +72,11 @@ _PLOTS = (
 
 
 class UltralyticsTrainer(Trainer):
-    """YOLO11 and YOLO26 of any size, from their yaml or from weights given as a path, on CPU or GPU."""
+    """YOLO11 and YOLO26 of any size, from their yaml or from weights given as a path, on CPU or GPU.
+
+    ``yolo11n.yaml`` to ``yolo11x.yaml`` and ``yolo26n.yaml`` to ``yolo26x.yaml`` come with the library. Of the two
+    heads of YOLO26 the one that needs suppression is validated and exported, the library's own default since 8.4.
+    """
 
     def library(self) -> str:
         """See `Trainer.library`."""
