@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +20,9 @@ from pipelines.trainers import TRAINERS
 __all__ = ["DEFAULT_SPACE", "Architecture", "Proposal", "SearchError", "SearchSpace", "load_space", "space_schema"]
 
 DEFAULT_SPACE = Path(__file__).with_name("default_space.yaml")
+
+# A space of more combinations than this is never exhausted.
+_LISTED = 5000
 
 
 class SearchError(ValueError):
@@ -43,6 +48,10 @@ class Choice(_Part):
         """The trial's value."""
         return trial.suggest_categorical(name, self.choices)
 
+    def values(self) -> Sequence[Any] | None:
+        """All of them."""
+        return self.choices
+
 
 class Range(_Part):
     """A number between two, both included."""
@@ -65,6 +74,12 @@ class Range(_Part):
         if all(isinstance(each, int) for each in (self.low, self.high, self.step or 1)):
             return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    def values(self) -> Sequence[Any] | None:
+        """All of them where they are whole numbers; None where they are too many to tell."""
+        if not all(isinstance(each, int) for each in (self.low, self.high, self.step or 1)):
+            return None
+        return range(int(self.low), int(self.high) + 1, int(self.step or 1))
 
 
 def _kind(value: Any) -> str:
@@ -154,6 +169,22 @@ class SearchSpace(_Part):
             name: values.suggest(trial, f"{architecture.trainer}.{name}") for name, values in options.items()
         }
         return Proposal(architecture, image_size, batch, chosen)
+
+    def combinations(self) -> list[dict[str, Any]] | None:
+        """Everything that trials may try, by parameter; None where it cannot be listed."""
+        found: list[dict[str, Any]] = []
+        for architecture in self.architectures:
+            own: dict[str, Choice | Range] = {"image_size": self.settings.image_size, "batch": self.settings.batch}
+            options = self.options.get(architecture.trainer, {})
+            own |= {f"{architecture.trainer}.{name}": each for name, each in options.items()}
+            listed = {name: each.values() for name, each in own.items()}
+            if any(values is None for values in listed.values()):
+                return None
+            if len(found) + prod(len(values or ()) for values in listed.values()) > _LISTED:
+                return None
+            for drawn in product(*(values or () for values in listed.values())):
+                found.append({"architecture": architecture.name, **dict(zip(listed, drawn, strict=True))})
+        return found
 
 
 def load_space(path: Path) -> SearchSpace:

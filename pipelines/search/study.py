@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import random
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ __all__ = ["alone", "counted", "next_trial", "open_study", "place_of"]
 _BOUND = "bound_to"
 _PLACE = "place"
 DUPLICATE = "duplicate_of"
-# So many repetitions in a row, and the space is taken to be exhausted; chance draws all but the first few of them.
-_DUPLICATES_IN_A_ROW, _BELIEVED = 50, 4
+# So many repetitions in a row, and a space that cannot be listed is taken to be exhausted.
+_DUPLICATES_IN_A_ROW = 50
 
 
 def open_study(storage: str, name: str, *, seed: int, trials: int, bound_to: Mapping[str, Any]) -> optuna.Study:
@@ -113,27 +114,37 @@ def next_trial(study: optuna.Study, space: SearchSpace, place: str) -> Trial | N
             trial = Trial(study, left._trial_id)
             space.propose(trial)  # what it had not drawn yet
             return trial
-    sampler = study.sampler
-    for repeated in range(_DUPLICATES_IN_A_ROW):
-        if repeated == _BELIEVED:
-            # In a small space TPE goes on proposing what it likes; chance finds what is left.
-            study.sampler = optuna.samplers.RandomSampler(seed=len(study.get_trials(deepcopy=False)))
+    every = space.combinations()
+    for _ in range(_DUPLICATES_IN_A_ROW):
+        if every is not None and not (untried := _untried(study, every)):
+            return None
         trial = study.ask()
         trial.set_user_attr(_PLACE, place)
         space.propose(trial)
         same = _same(study, trial)
         if same is None:
-            study.sampler = sampler
             return trial
         trial.set_user_attr(DUPLICATE, same.number)
         # Failed, not pruned: TPE would take a pruned one for a bad place.
         study.tell(trial, state=TrialState.FAIL)
+        if every is not None:
+            # In a small space TPE goes on proposing what it likes; the next one to ask gets what is left.
+            study.enqueue_trial(random.Random(trial.number).choice(untried))  # noqa: S311 - no secret
     return None
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that were really trained, or are being: without those that only repeated another."""
-    return [trial for trial in study.get_trials(deepcopy=False) if DUPLICATE not in trial.user_attrs]
+    """The trials that were really trained, or are being: without those that only repeated another, or wait."""
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if DUPLICATE not in trial.user_attrs and trial.state != TrialState.WAITING
+    ]
+
+
+def _untried(study: optuna.Study, every: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    tried = [trial.params for trial in counted(study)]
+    return [each for each in every if each not in tried]
 
 
 def _same(study: optuna.Study, trial: Trial) -> FrozenTrial | None:

@@ -171,11 +171,20 @@ def _fcos(backbone: Callable[..., nn.Module], channels: int, depth: int, classes
     )
     anchors = AnchorGenerator(((8,), (16,), (32,), (64,), (128,)), ((1.0,),) * 5)
     head = FCOSHead(channels, 1, classes, num_convs=depth)
-    return FCOS(pyramid, classes, anchor_generator=anchors, head=head)
+    return _awake(FCOS(pyramid, classes, anchor_generator=anchors, head=head))
 
 
 def _fcos_resnet50(classes: int, smallest: float) -> Network:
-    network: Network = fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes)
+    return _awake(fcos_resnet50_fpn(weights=None, weights_backbone=None, num_classes=classes))
+
+
+def _awake(network: FCOS) -> FCOS:
+    """Let boxes begin at four strides' size instead of none.
+
+    torchvision cuts distances off at zero. A head that begins around zero is pushed below it by the first steps of
+    a training from random weights, and what is cut off has no gradient to come back by.
+    """
+    nn.init.constant_(network.head.regression_head.bbox_reg.bias, 2.0)
     return network
 
 

@@ -1,0 +1,132 @@
+"""The search step on a real MLflow: trials below one run, killed and gone on with, stopped, failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from mlflow import MlflowClient
+from rectangles import write_rectangles
+
+import camera_counting
+from pipelines.search.space import SearchError
+from pipelines.tune import TuneSettings, run
+
+pytestmark = pytest.mark.slow
+
+TINY = {"trainer": "ultralytics", "model": str(Path(__file__).parents[1] / "tiny_yolo.yaml")}
+OPTIONS = {"mosaic": {"choices": [0.0]}, "plots": {"choices": [False]}}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rectangles(tmp_path_factory.mktemp("data") / "set", pictures={"train": 8, "val": 4, "test": 1})
+
+
+def _space(folder: Path, *, rates: list[float], architectures: list[dict[str, str]] | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "space.yaml"
+    content = {
+        "architectures": architectures or [TINY],
+        "settings": {"image_size": {"choices": [64]}, "batch": {"choices": [4]}},
+        "options": {"ultralytics": OPTIONS | {"lr0": {"choices": rates}}},
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def _settings(data: Path, folder: Path, space: Path, **changes: object) -> TuneSettings:
+    values: dict[str, object] = {
+        "data": data, "space": space, "work": folder / "work", "device": "cpu", "epochs": 2, "trials": 2,
+    }  # fmt: skip
+    return TuneSettings.model_validate(values | changes)
+
+
+_CHILD = """
+import sys
+from pipelines.tune import TuneSettings, run
+run(TuneSettings.model_validate_json(sys.argv[1]))
+"""
+
+
+def test_a_killed_search_goes_on_where_it_was(data: Path, tracking: str, tmp_path: Path, root: Path) -> None:
+    # One of the networks does not exist: its trial fails, is told, and the others go on.
+    architectures = [TINY, {"trainer": "ultralytics", "model": "no-such.yaml"}]
+    space = _space(tmp_path, rates=[0.01, 0.005], architectures=architectures)
+    settings = _settings(data, tmp_path, space, trials=4, epochs=3, prune=False)
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}", "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, settings.model_dump_json()], env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 240
+    try:
+        # In the middle of a training: its first epoch is on disk.
+        while not (begun := sorted((tmp_path / "work" / "tune").glob("trial-*/*/epochs.json"))):
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+    finally:
+        child.wait(timeout=60)
+    [killed] = [run for run in mlflow.search_runs(output_format="list") if "mlflow.parentRunId" in run.data.tags]
+
+    result = run(settings)
+    states = result.table["state"].tolist()
+    assert sorted(states) == ["complete", "complete", "failed", "failed"] or sorted(states) == [
+        "complete", "complete", "fail", "fail",
+    ]  # fmt: skip
+    reasons = result.table.loc[result.table["state"] == "fail", "reason"]
+    assert all("no-such.yaml" in reason for reason in reasons)
+    taken = result.table[result.table["trial"] == int(begun[0].parts[-3].removeprefix("trial-"))].iloc[0]
+    assert taken["run_id"] == killed.info.run_id, "the same training, in the same run"
+    history = MlflowClient().get_metric_history(killed.info.run_id, "val/map50")
+    assert [metric.step for metric in history] == [1, 2, 3], "each epoch once"
+
+    trained = [row for row in result.table.to_dict("records") if row["state"] == "complete"]
+    assert len({json.dumps(row["options"], sort_keys=True) for row in trained}) == 2, "no trial twice"
+    for row in trained:
+        child_run = mlflow.get_run(row["run_id"])
+        assert child_run.data.tags["mlflow.parentRunId"] == result.run_id
+        assert child_run.data.metrics["val/count_mae_by_class"] == pytest.approx(row["count_error"])
+        assert camera_counting.load_model(row["model_uri"]).names == ("person", "car")
+    parent = mlflow.get_run(result.run_id)
+    assert parent.info.status == "FINISHED"
+    names = {dataset.dataset.name for dataset in parent.inputs.dataset_inputs}
+    assert names == {"rectangles-train", "rectangles-val"}, "the test split is not looked at"
+    files = {each.path for each in MlflowClient().list_artifacts(result.run_id)}
+    assert {"trials.json", "pareto.png", "search_space.json"} <= files
+
+    again = run(settings)
+    assert again.run_id == result.run_id
+    assert again.table["run_id"].tolist() == result.table["run_id"].tolist(), "nothing is trained again"
+    with pytest.raises(SearchError, match="epochs was 3, is 2"):
+        run(settings.model_copy(update={"epochs": 2}))
+
+
+def test_what_is_too_slow_is_stopped_and_a_search_without_a_result_fails(
+    data: Path, tracking: str, tmp_path: Path
+) -> None:
+    space = _space(tmp_path, rates=[0.01])
+    with pytest.raises(SearchError, match=r"none of 1 trials was finished: a picture takes .* at most 0\.001"):
+        run(_settings(data, tmp_path, space, trials=1, epochs=3, latency_limit_ms=0.001))
+    [stopped] = [run for run in mlflow.search_runs(output_format="list") if "mlflow.parentRunId" in run.data.tags]
+    assert stopped.info.status == "KILLED"
+    assert stopped.data.tags["tune.state"] == "pruned"
+    history = MlflowClient().get_metric_history(stopped.info.run_id, "val/map50")
+    assert [metric.step for metric in history] == [1], "after its first epoch"
+
+
+def test_trials_that_fail_in_a_row_end_the_search(data: Path, tracking: str, tmp_path: Path) -> None:
+    space = _space(
+        tmp_path, rates=[0.01, 0.02, 0.03], architectures=[{"trainer": "ultralytics", "model": "no-such.yaml"}]
+    )
+    with pytest.raises(SearchError, match=r"2 trials in a row failed.*no-such\.yaml"):
+        run(_settings(data, tmp_path, space, trials=3, failures=2))
