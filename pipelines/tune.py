@@ -8,6 +8,7 @@ the one that was being trained goes on from its last epoch, in the same run.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,7 +143,10 @@ def _search(
         else:
             study.tell(trial, [measured.count_error, measured.latency_ms])
             failed = 0
-        _tell(study.trials[trial.number])
+        over = study.trials[trial.number]
+        if over.state != TrialState.FAIL:  # what failed is left for whoever wants to know why
+            shutil.rmtree(folder / name, ignore_errors=True)
+        _tell(over)
         report(study, run_id)
         if failed >= settings.failures:
             raise SearchError(

@@ -17,6 +17,13 @@ __all__ = ["PLOT", "TABLE", "report", "trials_table"]
 TABLE, PLOT = "trials.json", "pareto.png"
 _ERROR_AXIS = "count error on the validation split\n(mean over pictures of |counted - true|, by class)"
 
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
 
 def report(study: optuna.Study, run_id: str) -> pd.DataFrame:
     """Table and plot, renewed after each trial: also a search that is killed can be looked at."""
@@ -51,7 +58,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
         rows.append(
             {
                 "trial": trial.number,
-                "state": trial.state.name.lower(),
+                "state": _STATES[trial.state],
                 "front": trial.number in front,
                 "count_error": trial.values[0] if done else None,
                 "latency_ms": trial.values[1] if done else trial.user_attrs.get("latency_ms"),

@@ -187,10 +187,11 @@ class Training:
             "smallest": self.options.smallest,
         }
         best, last = self.kept.path / ".written-best.pt", self.kept.path / ".written-last.pt"
-        torch.save(model, best)
+        if epoch.best:
+            torch.save(model, best)
         torch.save(model | {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}, last)
         self.kept.keep(epoch, last, best)
-        best.unlink()
+        best.unlink(missing_ok=True)
         last.unlink()
 
     def _draw(self, network: Network, learnt: TrainingPictures) -> None:

@@ -103,7 +103,8 @@ class UltralyticsTrainer(Trainer):
         copy = folder / "model.pt"
         shutil.copyfile(checkpoint, copy)  # it exports beside the checkpoint
         try:
-            with warnings.catch_warnings():
+            # Random numbers as before: it may be called in the middle of a training.
+            with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
                 warnings.simplefilter("ignore")  # torch warns of its own exporter's age; the export is checked
                 path = YOLO(copy, task="detect").export(
                     format="onnx", imgsz=list(shape), simplify=True, device="cpu", verbose=False
