@@ -103,7 +103,7 @@ def run(settings: TuneSettings) -> TuneResult:
             _log_start(run_id, settings, dataset, space)
             _search(study, settings, dataset, space, folder, run_id)
             table = report(study, run_id)
-    front = table[table["front"]].sort_values("count_error")
+    front = table[table["front"].astype(bool)].sort_values("count_error")
     if front.empty:
         raise SearchError(f"none of {len(table)} trials was finished: {_last_reason(study)}")
     return TuneResult(run_id, table, tuple(front["model_uri"]))

@@ -24,6 +24,11 @@ _STATES = {
     TrialState.RUNNING: "running",
 }
 
+_COLUMNS = [
+    "trial", "state", "front", "count_error", "latency_ms", "trainer", "model", "image_size", "batch", "options",
+    "epochs", "map50_95", "reason", "model_uri", "run_id",
+]  # fmt: skip
+
 
 def report(study: optuna.Study, run_id: str) -> pd.DataFrame:
     """Table and plot, renewed after each trial: also a search that is killed can be looked at."""
@@ -74,4 +79,4 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 "run_id": trial.user_attrs.get("run_id", ""),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_COLUMNS)

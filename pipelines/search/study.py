@@ -50,13 +50,12 @@ def open_study(storage: str, name: str, *, seed: int, trials: int, bound_to: Map
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         try:
-            study = optuna.create_study(
-                study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=False
-            )
-            study.set_user_attr(_BOUND, dict(bound_to))
+            study = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "minimize"])
         except DuplicatedStudyError:
             study = optuna.load_study(study_name=name, storage=storage)
         drawn = len(study.get_trials(deepcopy=False))
+        if not drawn and _BOUND not in study.user_attrs:
+            study.set_user_attr(_BOUND, dict(bound_to))
     except (SQLAlchemyError, ImportError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SearchError(
@@ -113,7 +112,8 @@ def next_trial(study: optuna.Study, space: SearchSpace, place: str) -> Trial | N
         if left.user_attrs.get(_PLACE) == place:
             trial = Trial(study, left._trial_id)
             space.propose(trial)  # what it had not drawn yet
-            return trial
+            if _is_new(study, trial):
+                return trial
     every = space.combinations()
     for _ in range(_DUPLICATES_IN_A_ROW):
         if every is not None and not (untried := _untried(study, every)):
@@ -121,12 +121,8 @@ def next_trial(study: optuna.Study, space: SearchSpace, place: str) -> Trial | N
         trial = study.ask()
         trial.set_user_attr(_PLACE, place)
         space.propose(trial)
-        same = _same(study, trial)
-        if same is None:
+        if _is_new(study, trial):
             return trial
-        trial.set_user_attr(DUPLICATE, same.number)
-        # Failed, not pruned: TPE would take a pruned one for a bad place.
-        study.tell(trial, state=TrialState.FAIL)
         if every is not None:
             # In a small space TPE goes on proposing what it likes; the next one to ask gets what is left.
             study.enqueue_trial(random.Random(trial.number).choice(untried))  # noqa: S311 - no secret
@@ -147,8 +143,12 @@ def _untried(study: optuna.Study, every: list[dict[str, Any]]) -> list[dict[str,
     return [each for each in every if each not in tried]
 
 
-def _same(study: optuna.Study, trial: Trial) -> FrozenTrial | None:
+def _is_new(study: optuna.Study, trial: Trial) -> bool:
+    """Whether no other trial has tried the same; one that has is put out of the count."""
     for other in counted(study):
         if other.number != trial.number and other.params == trial.params:
-            return other
-    return None
+            trial.set_user_attr(DUPLICATE, other.number)
+            # Failed, not pruned: TPE would take a pruned one for a bad place.
+            study.tell(trial, state=TrialState.FAIL)
+            return False
+    return True

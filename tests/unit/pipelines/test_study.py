@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from pipelines.search.report import trials_table
 from pipelines.search.space import SearchError, SearchSpace
 from pipelines.search.study import alone, counted, next_trial, open_study, place_of
 
@@ -93,3 +94,9 @@ def test_only_one_process_searches_in_a_folder(tmp_path: Path) -> None:
         pass
     with alone(tmp_path):
         pass
+
+
+def test_the_table_of_a_study_without_trials_is_empty(tmp_path: Path) -> None:
+    table = trials_table(_open(tmp_path))
+    assert table.empty
+    assert {"front", "count_error", "model_uri"} <= set(table.columns)
