@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.search import front, pruning
 from pipelines.search.choice import rank
 from pipelines.search.front import Point, pareto_front, plot_front
 from pipelines.search.pruning import Progress, reason_to_stop
@@ -112,3 +114,10 @@ def test_a_policy_that_prefers_nobody_is_told(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"format_version": 1, "quality": [rule]}))
     with pytest.raises(Exception, match="no key selection"):
         rank(path, {"a": {"count/mae": 1.0}})
+
+
+def test_the_examples_in_the_docstrings_run() -> None:
+    for module in (front, pruning):
+        result = doctest.testmod(module)
+        assert result.attempted > 0
+        assert result.failed == 0
