@@ -7,6 +7,7 @@ default, only those that no other trial beats on the validation split.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from pydantic import Field, model_validator
 
+from model_governance import Policy, Ranked, load_policy, select
 from pipelines.datasets.manifest import load_dataset
 from pipelines.labelled_table import labelled_dataset
 from pipelines.search.candidates import (
@@ -26,8 +28,8 @@ from pipelines.search.candidates import (
     models_given,
     models_of_experiment,
 )
-from pipelines.search.choice import rank, require_rule
 from pipelines.search.leaderboard import FIGURES, as_markdown, as_page, leaderboard_table, plot_candidates
+from pipelines.search.space import SearchError
 from pipelines.search.tables import log_whole_table
 from pipelines.settings import StepSettings, explained
 
@@ -77,8 +79,10 @@ def run(settings: SelectSettings) -> SelectResult:
     ------
     SearchError
         Where there is no candidate, none can be measured, or the policy has no rule.
+    model_governance.PolicyError
+        Where the policy cannot be read.
     """
-    require_rule(settings.policy)  # before hours of measuring, not after them
+    policy = _policy(settings.policy)  # before hours of measuring, not after them
     dataset = load_dataset(settings.data)
     uris = _candidates(settings)
     with mlflow.start_run(
@@ -97,11 +101,25 @@ def run(settings: SelectSettings) -> SelectResult:
             if candidate.trouble:
                 who = f"{candidate.model_uri} ({candidate.label})"
                 click.echo(f"{who} cannot be measured: {candidate.trouble}", err=True)
-        ranking = rank(settings.policy, {candidate.model_uri: candidate.metrics for candidate in found})
+        ranking = _rank(policy, {candidate.model_uri: candidate.metrics for candidate in found})
         first = ranking[0]
         board = leaderboard_table(found, ranking)
         _log(run_id, board, plot_candidates(found, first.name), dataset.name, first.name, first.why)
     return SelectResult(run_id, first.name, first.why, board)
+
+
+def _policy(path: Path) -> Policy:
+    policy = load_policy(path)
+    if policy.selection is None:
+        raise SearchError(f"{path} has no key selection, so nobody knows which candidate it prefers: write one")
+    return policy
+
+
+def _rank(policy: Policy, candidates: Mapping[str, Mapping[str, float]]) -> tuple[Ranked, ...]:
+    try:
+        return select(policy, candidates)
+    except ValueError as error:
+        raise SearchError(str(error)) from error
 
 
 def _candidates(settings: SelectSettings) -> list[str]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from model_governance import Ranked
 from pipelines.search.candidates import Candidate
-from pipelines.search.choice import Ranked
 from pipelines.search.front import Point, plot_front
 
 __all__ = ["FIGURES", "as_markdown", "as_page", "leaderboard_table", "plot_candidates"]

@@ -1,20 +1,16 @@
-"""What a search concludes from figures: the front, which trial to stop, which candidate to prefer."""
+"""What a search concludes from figures: the front, and which trial to stop."""
 
 from __future__ import annotations
 
 import doctest
-from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.search import front, pruning
-from pipelines.search.choice import rank
 from pipelines.search.front import Point, pareto_front, plot_front
 from pipelines.search.pruning import Progress, reason_to_stop
-from pipelines.search.space import SearchError
 
 _POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).map(lambda p: (float(p[0]), float(p[1]))))
 
@@ -75,45 +71,6 @@ def test_the_plot_rings_the_chosen_one_and_names_all() -> None:
     assert line.get_xydata().tolist() == [[10, 2], [20, 1]], "three is slower than two and errs more"
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] > 30
-
-
-def _policy(folder: Path, **selection: object) -> Path:
-    quality = [{"metric": "count/mae", "max": 9, "reason": "of use at all"}]
-    path = folder / "policy.yaml"
-    path.write_text(yaml.safe_dump({"format_version": 1, "quality": quality, "selection": selection}))
-    return path
-
-
-def test_ties_are_broken_by_the_next_preference(tmp_path: Path) -> None:
-    policy = _policy(
-        tmp_path, metric="count/mae", better="lower", tie_within=0.1, reason="what is sold",
-        then=[{"metric": "recall", "better": "higher", "reason": "missed people"}],
-    )  # fmt: skip
-    shown = {
-        "a": {"count/mae": 1.00, "recall": 0.7},
-        "b": {"count/mae": 1.08, "recall": 0.9},
-        "c": {"count/mae": 1.20, "recall": 1.0},
-        "d": {"recall": 1.0},
-    }
-    ranking = rank(policy, shown)
-    # b ties with a and misses fewer; without b, a stands alone; d was never counted.
-    assert [each.name for each in ranking] == ["b", "a", "c", "d"]
-    assert [each.eligible for each in ranking] == [True, True, True, False]
-    assert "count/mae" in ranking[3].why
-
-
-def test_without_figures_there_is_no_choice(tmp_path: Path) -> None:
-    policy = _policy(tmp_path, metric="count/mae", better="lower", reason="what is sold")
-    with pytest.raises((SearchError, ValueError), match="count/mae"):
-        rank(policy, {"a": {}, "b": {"count/mae": float("nan")}})
-
-
-def test_a_policy_that_prefers_nobody_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "policy.yaml"
-    rule = {"metric": "count/mae", "max": 9, "reason": "of use at all"}
-    path.write_text(yaml.safe_dump({"format_version": 1, "quality": [rule]}))
-    with pytest.raises(Exception, match="no key selection"):
-        rank(path, {"a": {"count/mae": 1.0}})
 
 
 def test_the_examples_in_the_docstrings_run() -> None:
