@@ -26,7 +26,7 @@ _OPSET = 17
 
 
 class TorchvisionOptions(BaseModel):
-    """The trainer's own settings; found by trying on generated camera scenes, from random weights."""
+    """The trainer's own settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +44,11 @@ class TorchvisionOptions(BaseModel):
 
 
 class TorchvisionTrainer(Trainer):
-    """SSDlite and FCOS, from random numbers or from weights given as a path, on CPU or GPU."""
+    """SSDlite and FCOS, from random numbers or from weights given as a path, on CPU or GPU.
+
+    From random numbers they learn slower than YOLO11: after 12 epochs of 223 generated pictures the smallest FCOS
+    had an mAP50 of 0.15 where YOLO11n had 0.57. Give them several times the epochs, or weights.
+    """
 
     # SSD's default boxes lie so close that at 0.7 many objects are found twice; torchvision's own values are 0.55
     # for SSDlite and 0.6 for FCOS.
