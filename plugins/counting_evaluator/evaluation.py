@@ -17,6 +17,7 @@ from counting_evaluator.config import ClipTruth, EvaluatorConfig
 from counting_evaluator.confusion import confusion_matrix
 from counting_evaluator.counting import best_confidence, count_errors, count_table, true_counts
 from counting_evaluator.detection import DetectionResult, evaluate_detection
+from counting_evaluator.digests import picture_digests
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.game import grid_errors
 from counting_evaluator.lines import LineCount, compare_clip, line_errors
@@ -90,9 +91,10 @@ def evaluate_pictures(
     """
     classes = evaluated_classes(pictures, config, names)
     true = true_counts(pictures, classes)
-    # What is wrong with slices and truths is told before hours of detection, not after them.
+    # What is wrong with slices, truths and files is told before hours of detection, not after them.
     slices = find_slices(pictures, true.sum(axis=1), config.slices)
     truths = {clip.name: read_clip_truth(clip) for clip in _named_once(config.clips)}
+    digests = picture_digests(pictures)
     done = detect_all(model, pictures, min(config.floor, confidence))
     detection = evaluate_detection(pictures, done.found, classes, confidence)
     matches = [detection.matches[name] for name in classes]
@@ -125,7 +127,7 @@ def evaluate_pictures(
         lines += compare_clip(clip.name, of_clip, truths[clip.name], classes)
         for differences in occupancy_differences(clip.name, of_clip, truths[clip.name]).values():
             inside += differences
-    if config.clips:
+    if any(truth.lines for truth in truths.values()):
         metrics |= {f"line/{name}": value for name, value in line_errors(lines).items()}
         intervals |= line_intervals(lines, resamples=config.resamples, seed=config.seed)
     if inside:
@@ -144,7 +146,7 @@ def evaluate_pictures(
         confusion_matrix(pictures, done.found, detection.matches, confidence),
         tuple(lines),
         metrics,
-        _table(pictures, classes, counted, true, done),
+        _table(pictures, digests, classes, counted, true, done),
     )
 
 
@@ -192,6 +194,7 @@ def _count_metrics(
 
 def _table(
     pictures: Sequence[LabelledPicture],
+    digests: Sequence[str],
     classes: Sequence[str],
     counted: npt.NDArray[np.int64],
     true: npt.NDArray[np.int64],
@@ -199,11 +202,11 @@ def _table(
 ) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "image": [picture.path.name for picture in pictures],
-        "digest": list(done.digests),
+        "digest": list(digests),
     }
     if any(picture.time is not None for picture in pictures):
         columns["time"] = [None if picture.time is None else picture.time.isoformat() for picture in pictures]
-    for name in sorted({name for picture in pictures for name in picture.slices}):
+    for name in sorted({name for picture in pictures for name in picture.slices} - columns.keys()):
         columns[name] = [picture.slices.get(name, "") for picture in pictures]
     columns["true"] = true.sum(axis=1)
     columns["counted"] = counted.sum(axis=1)

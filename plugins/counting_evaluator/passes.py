@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class Detecting(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionPass:
-    """All that a model saw, how long it took, and on what.
+    """All that a model saw, and how long it took.
 
     Parameters
     ----------
@@ -39,8 +38,6 @@ class DetectionPass:
         Time of each picture's detection alone, one picture at a time.
     total_seconds : float
         Time of reading and detecting all of them.
-    digests : tuple of str
-        SHA-256 of each picture's file.
     sizes : int64 array of shape (pictures, 2)
         Width and height of each.
     peak_bytes : int or None
@@ -50,7 +47,6 @@ class DetectionPass:
     found: tuple[Detections, ...]
     seconds: npt.NDArray[np.float64]
     total_seconds: float
-    digests: tuple[str, ...]
     sizes: npt.NDArray[np.int64]
     peak_bytes: int | None = None
 
@@ -77,23 +73,14 @@ def detect_all(model: Detecting, pictures: Sequence[LabelledPicture], floor: flo
     Raises
     ------
     EvaluationError
-        Where a picture cannot be read, two files are the same picture, or the model gives boxes that are none.
+        Where a picture cannot be read, or the model gives boxes that are none.
     """
     model.detect([np.full((64, 64, 3), 114, np.uint8)])  # the first call compiles and allocates
     found, seconds, sizes = [], [], []
-    seen_before: dict[str, LabelledPicture] = {}
     began = time.perf_counter()
     with watch_memory() as memory:
         for picture in pictures:
-            content = _content(picture)
-            digest = hashlib.sha256(content).hexdigest()
-            if digest in seen_before:
-                raise EvaluationError(
-                    f"{picture.path} is the same picture as {seen_before[digest].path}: one that stands there "
-                    "twice counts double, and comparisons find pictures by their bytes; leave one of the rows out"
-                )
-            seen_before[digest] = picture
-            image = _decode(content, picture)
+            image = read_picture(picture)
             start = time.perf_counter()
             [seen] = model.detect([image], confidence=floor)
             seconds.append(time.perf_counter() - start)
@@ -108,7 +95,6 @@ def detect_all(model: Detecting, pictures: Sequence[LabelledPicture], floor: flo
         tuple(found),
         np.array(seconds),
         time.perf_counter() - began,
-        tuple(seen_before),
         np.array(sizes, np.int64).reshape(-1, 2),
         memory.most_bytes,
     )
@@ -116,22 +102,7 @@ def detect_all(model: Detecting, pictures: Sequence[LabelledPicture], floor: flo
 
 def read_picture(picture: LabelledPicture) -> npt.NDArray[np.uint8]:
     """The picture in RGB, uint8 (H, W, 3); an `EvaluationError` where it cannot be read or a box lies outside."""
-    return _decode(_content(picture), picture)
-
-
-def _content(picture: LabelledPicture) -> bytes:
-    try:
-        return picture.path.read_bytes()
-    except OSError as error:
-        raise EvaluationError(
-            f"expected a picture in {picture.path}, it cannot be read: {error.strerror}"
-        ) from error
-
-
-def _decode(content: bytes, picture: LabelledPicture) -> npt.NDArray[np.uint8]:
-    encoded = np.frombuffer(content, np.uint8)
-    # OpenCV fails an assertion on nothing at all, rather than saying that it is no picture.
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
+    image = cv2.imread(str(picture.path), cv2.IMREAD_COLOR_RGB) if picture.path.is_file() else None
     if image is None:
         raise EvaluationError(f"expected a picture in {picture.path}, it cannot be read")
     height, width = image.shape[:2]

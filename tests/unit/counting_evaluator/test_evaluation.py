@@ -252,6 +252,7 @@ def test_occupancy_is_the_mean_over_samples(
     # At the seconds 1 to 5; what is known in the very first frame is not asked for.
     assert metrics["occupancy/mae"] == pytest.approx((0 + 1 + 0 + 2 + 0) / 5)
     assert metrics["occupancy/samples"] == 5
+    assert not any(name.startswith("line/") for name in metrics), "without a line there is no error of lines"
 
 
 def test_two_clips_of_one_name_are_refused(
@@ -272,6 +273,9 @@ def test_what_cannot_be_evaluated_is_told_before_anything_is_detected(
     for config in ({"clips": [clip]}, {"slices": ["weather"]}):
         with pytest.raises(EvaluationError):
             _evaluate(counting, pictures, **config)
+    for wrong in (pictures[0], LabelledPicture(tmp_path / "gone.png", pictures[0].boxes, pictures[0].labels)):
+        with pytest.raises(EvaluationError):
+            _evaluate(counting, [*pictures, wrong])
     assert counting.calls == 0
 
 
@@ -288,6 +292,8 @@ def test_the_table_holds_the_digest_of_each_picture(detector: Detecting, picture
         assert row["digest"] == sha256(picture_of.path.read_bytes()).hexdigest()
         assert datetime.fromisoformat(row["time"]) == picture_of.time
     assert "time" not in _evaluate(detector, pictures).table
+    named = [LabelledPicture(each.path, each.boxes, each.labels, {"digest": "mine"}) for each in pictures]
+    assert set(_evaluate(detector, named).table["digest"]) == set(table["digest"]), "what a table calls so is none"
 
 
 def test_nothing_but_empty_pictures_are_evaluated_too(
