@@ -12,7 +12,7 @@ import pandas as pd
 
 from camera_counting.detections import Detections
 from counting_evaluator.clip_count import ClipCount
-from counting_evaluator.clip_truth import read_clip_truth
+from counting_evaluator.clips import measure_clips, read_truths
 from counting_evaluator.config import ClipTruth, EvaluatorConfig
 from counting_evaluator.confusion import confusion_matrix
 from counting_evaluator.counting import best_confidence, count_errors, count_table, true_counts
@@ -20,10 +20,9 @@ from counting_evaluator.detection import DetectionResult, evaluate_detection
 from counting_evaluator.digests import picture_digests
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.game import grid_errors
-from counting_evaluator.lines import LineCount, compare_clip, line_errors
-from counting_evaluator.occupancy import occupancy_differences
+from counting_evaluator.lines import LineCount
 from counting_evaluator.passes import Detecting, DetectionPass, detect_all
-from counting_evaluator.resampling import line_intervals, picture_intervals, units
+from counting_evaluator.resampling import picture_intervals, units
 from counting_evaluator.slices import find_slices, size_metrics, slice_metrics
 from counting_evaluator.truth import LabelledPicture
 
@@ -93,25 +92,14 @@ def evaluate_pictures(
     true = true_counts(pictures, classes)
     # What is wrong with slices, truths and files is told before hours of detection, not after them.
     slices = find_slices(pictures, true.sum(axis=1), config.slices)
-    truths = {clip.name: read_clip_truth(clip) for clip in _named_once(config.clips)}
+    truths = read_truths(config.clips)
     digests = picture_digests(pictures)
     done = detect_all(model, pictures, min(config.floor, confidence))
     detection = evaluate_detection(pictures, done.found, classes, confidence)
     matches = [detection.matches[name] for name in classes]
     counted = count_table(done.found, classes, confidence)
-    metrics = {f"detection/{name}": value for name, value in detection.metrics.items()}
-    metrics |= _count_metrics(counted, true, classes)
-    for level in (1, 2, 3):
-        grid = grid_errors(pictures, done.found, classes, confidence, done.sizes, level)
-        metrics[f"count/game{level}"] = float(grid.mean())
-    metrics |= done.metrics()
-    if true.any():
-        # Told, so that somebody may try it on other pictures: used here, it would be fitted to what judges it.
-        metrics["best_confidence"] = best_confidence(pictures, done.found, classes)
-    metrics |= slice_metrics(slices, matches, counted, true, confidence)
-    if "size" not in slices and (config.slices is None or "size" in config.slices):
-        metrics |= size_metrics(detection.by_size)
-    intervals = picture_intervals(
+    clips = measure_clips(config.clips, truths, count_clip, classes, resamples=config.resamples, seed=config.seed)
+    intervals = clips.intervals | picture_intervals(
         counted,
         true,
         matches,
@@ -120,18 +108,18 @@ def evaluate_pictures(
         resamples=config.resamples,
         seed=config.seed,
     )
-    lines: list[LineCount] = []
-    inside: list[int] = []
-    for clip in config.clips:
-        of_clip = count_clip(clip)
-        lines += compare_clip(clip.name, of_clip, truths[clip.name], classes)
-        for differences in occupancy_differences(clip.name, of_clip, truths[clip.name]).values():
-            inside += differences
-    if any(truth.lines for truth in truths.values()):
-        metrics |= {f"line/{name}": value for name, value in line_errors(lines).items()}
-        intervals |= line_intervals(lines, resamples=config.resamples, seed=config.seed)
-    if inside:
-        metrics |= {"occupancy/mae": float(np.abs(inside).mean()), "occupancy/samples": float(len(inside))}
+    metrics = {f"detection/{name}": value for name, value in detection.metrics.items()}
+    metrics |= _count_metrics(counted, true, classes)
+    for level in (1, 2, 3):
+        grid = grid_errors(pictures, done.found, classes, confidence, done.sizes, level)
+        metrics[f"count/game{level}"] = float(grid.mean())
+    if true.any():
+        # Told, so that somebody may try it on other pictures: used here, it would be fitted to what judges it.
+        metrics["best_confidence"] = best_confidence(pictures, done.found, classes)
+    metrics |= done.metrics() | clips.metrics
+    metrics |= slice_metrics(slices, matches, counted, true, confidence)
+    if "size" not in slices and (config.slices is None or "size" in config.slices):
+        metrics |= size_metrics(detection.by_size)
     for name, (low, high) in intervals.items():
         metrics |= {f"ci95/{name}/low": low, f"ci95/{name}/high": high}
     metrics |= {"confidence": confidence, "pictures": float(len(pictures)), "objects": float(true.sum())}
@@ -144,18 +132,10 @@ def evaluate_pictures(
         counted,
         true,
         confusion_matrix(pictures, done.found, detection.matches, confidence),
-        tuple(lines),
+        clips.lines,
         metrics,
         _table(pictures, digests, classes, counted, true, done),
     )
-
-
-def _named_once(clips: Sequence[ClipTruth]) -> Sequence[ClipTruth]:
-    names = [clip.name for clip in clips]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise EvaluationError(f"expected clips of different names, {', '.join(twice)} stands there more than once")
-    return clips
 
 
 def evaluated_classes(
