@@ -49,13 +49,13 @@ def find_slices(
     Raises
     ------
     EvaluationError
-        Where a column that was asked for has no value on any picture or too many, or where two values of a column
-        become one in the names of metrics.
+        Where a column that was asked for has no value on any picture or too many, or where two values or
+        columns become one in the names of metrics.
     """
     slices: Slices = {}
     names = sorted({name for picture in pictures for name in picture.slices})
     known = [*names, *(name for name in ("density", "size") if name not in names)]
-    for column in known if columns is None else columns:
+    for column in known if columns is None else dict.fromkeys(columns):
         if column not in names:
             if column == "size":
                 continue  # of objects, not of pictures: see `size_metrics`
@@ -80,6 +80,11 @@ def find_slices(
             _logger.warning("%s, so it is left out", told)
             continue
         if distinct:
+            if _metric_name(column) in slices:
+                raise EvaluationError(
+                    f"slice {column}: another column would have the same metrics, slice/{_metric_name(column)}: "
+                    "give one of them another name"
+                )
             slices[_metric_name(column)] = _masks(column, values, distinct)
     return slices
 

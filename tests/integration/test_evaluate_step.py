@@ -191,6 +191,23 @@ def test_times_are_shown_by_the_hour_and_frames_drawn_with_their_clips(
     assert not any(name.startswith(("slice/time", "slice/clip")) for name in result.metrics)
 
 
+def test_a_model_that_was_never_logged_has_its_figures_at_the_run(
+    tracking: str, data: Path, tmp_path: Path
+) -> None:
+    camera_counting.save_model(build(tmp_path / "toy.onnx", size=(256, 256)), tmp_path / "model", confidence=0.5)
+    # More figures than MLflow takes in one request, as of a site with many cameras.
+    samples = load_dataset(data).samples("test")
+    table = pd.concat([_table(sample).assign(camera_id=f"c{n}") for n, sample in enumerate(samples)])
+    for column in range(25):
+        table[f"column_{column}"] = [f"value {n}" for n in range(len(table))]
+    with mlflow.start_run() as active:
+        result = mlflow.models.evaluate(
+            str(tmp_path / "model"), table, model_type=MODEL_TYPE, evaluators="camera-counting"
+        )
+    assert len(result.metrics) > 1000
+    assert mlflow.get_run(active.info.run_id).data.metrics == pytest.approx(result.metrics)
+
+
 def test_without_naming_it_only_this_evaluator_runs(model_uri: str, data: Path) -> None:
     sample = load_dataset(data).samples("test")[0]
     table = _table(sample)

@@ -70,6 +70,11 @@ def test_values_that_would_be_one_metric_are_named() -> None:
         _found(pictures)
 
 
+def test_columns_that_would_be_one_metric_are_named() -> None:
+    with pytest.raises(EvaluationError, match="slice a_b: another column would have the same metrics, slice/a_b"):
+        _found([LabelledPicture(Path("0.jpg"), np.zeros((0, 4), np.float32), (), {"a/b": "1", "a_b": "1"})])
+
+
 @pytest.mark.parametrize(
     ("value", "name"), [("..", "__"), ("Höhe 3", "Höhe 3"), ("a" * 150, "a" * 100), ("x:y", "x_y")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,32 @@ def test_an_empty_table_is_refused() -> None:
 def test_a_wrong_configuration_is_named(config: dict[str, Any], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         EvaluatorConfig.read(config)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-03-01T07:30:00+00:00", datetime(2026, 3, 1, 7, 30, tzinfo=UTC), pd.Timestamp("2026-03-01T07:30Z")],
+)
+def test_times_are_read_and_are_no_slice(time: Any) -> None:
+    [picture] = read_table(_table(time=time))
+    assert picture.time == datetime(2026, 3, 1, 7, 30, tzinfo=UTC)
+    assert picture.slices == {"camera_id": "cam-1"}
+
+
+@pytest.mark.parametrize("nothing", [None, "", float("nan"), pd.NaT])
+def test_a_picture_may_have_no_time(nothing: Any) -> None:
+    both = pd.concat([_table(time="2026-03-01T07:30:00Z"), _table(time=nothing)], ignore_index=True)
+    assert [picture.time is None for picture in read_table(both)] == [False, True]
+
+
+def test_other_texts_in_a_column_called_time_are_a_slice() -> None:
+    [picture] = read_table(_table(time="morning"))
+    assert picture.time is None
+    assert picture.slices["time"] == "morning"
+    assert read_table(_table(time=7.5))[0].time is None
+
+
+def test_the_clip_is_no_slice() -> None:
+    [picture] = read_table(_table(clip="drive"))
+    assert (picture.clip, picture.slices) == ("drive", {"camera_id": "cam-1"})
+    assert read_table(_table(clip=""))[0].clip is read_table(_table(clip=None))[0].clip is None
