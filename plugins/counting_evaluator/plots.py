@@ -105,7 +105,8 @@ def plot_confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str], confid
     The shade is the share of the row's objects; where nothing is there, of the column's detections.
     """
     names = len(classes) + 1
-    side = 1.6 + 0.85 * names
+    many = names > 20
+    side = min(1.6 + 0.85 * names, 20)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -113,11 +114,12 @@ def plot_confusion(matrix: npt.NDArray[np.int64], classes: Sequence[str], confid
     full = np.where(np.eye(names, dtype=bool)[..., None], to_rgb(_BLUE), to_rgb(_ORANGE))
     axes.imshow(1 - share[..., None] * (1 - full))
     for row, column in np.ndindex(*matrix.shape):
-        if row == column == len(classes):
-            continue  # background taken for background cannot be counted
+        if row == column == len(classes) or (many and not matrix[row, column]):
+            continue  # background taken for background cannot be counted; of many classes most are never confused
         color = "white" if share[row, column] > 0.6 else "black"
-        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=color, fontsize=9)
-    axes.set_xticks(range(names), [*classes, "not found"], rotation=30, ha="right")
+        told = f"{matrix[row, column]}"
+        axes.text(column, row, told, ha="center", va="center", color=color, fontsize=5 if many else 9)
+    axes.set_xticks(range(names), [*classes, "not found"], rotation=90 if many else 30, ha="right")
     axes.set_yticks(range(names), [*classes, "nothing there"])
     axes.set(xlabel="found as", ylabel="true class")
     axes.set_title(f"Who was taken for what (IoU 0.5, score from {confidence:.2f} on)", fontsize=10)
