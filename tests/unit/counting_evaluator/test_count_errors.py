@@ -111,3 +111,27 @@ def test_no_object_gives_no_confidence() -> None:
 
 def test_a_class_that_the_model_does_not_know_counts_as_nothing() -> None:
     assert count_table([_seen(0.9)], ["person", "bus"], 0.5).tolist() == [[1, 0]]
+
+
+def test_every_confidence_is_counted_as_at_least_would() -> None:
+    """Also where a score is the very confidence, which float32 and float64 write differently."""
+    rng = np.random.default_rng(3)
+    names = ("person", "dog", "car")
+    labelled, found = [], []
+    for number in range(25):
+        labels = tuple(rng.choice(["person", "car"], int(rng.integers(0, 6))))
+        boxes = np.tile(np.array([0, 0, 5, 5], np.float32), (len(labels), 1))
+        labelled.append(LabelledPicture(Path(f"{number}.jpg"), boxes, labels))
+        seen = int(rng.integers(0, 9))
+        scores = rng.integers(0, 101, seen) / 100  # every one of them is a candidate
+        found.append(Detections.of(np.tile([0, 0, 5, 5], (seen, 1)), scores, rng.integers(0, 3, seen), names))
+    candidates, errors = confidence_errors(labelled, found, ["car", "person"])
+    for value, error in zip(candidates, errors, strict=True):
+        counted = [each.at_least(float(value)).counts() for each in found]
+        expected = sum(
+            abs(row[name] - picture.labels.count(name))
+            for row, picture in zip(counted, labelled, strict=True)
+            for name in ("car", "person")
+        )
+        assert error == expected
+    assert len(candidates) == 91
