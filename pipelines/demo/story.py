@@ -24,6 +24,7 @@ from pipelines.main import MainSettings, prepare_settings, train_or_take_up, tra
 from pipelines.prepare import PrepareSettings
 from pipelines.served_model import ServingError, ask, serving
 from pipelines.train import TrainSettings
+from pipelines.validate import measure_infrastructure
 
 __all__ = ["Story"]
 
@@ -57,6 +58,7 @@ class Story:
         self._prepare()
         self._train()
         self._evaluate()
+        self._validate()
         self._register()
         self._review()
         self._count_clip()
@@ -100,6 +102,17 @@ class Story:
                 f"line error {figures['line/error']:.1%}, p95 {figures['latency/p95_ms']:.0f} ms"
             )
             step.where = f"run {evaluated.run_id}, artefacts"
+
+    def _validate(self) -> None:
+        with self.steps.step("validate in a server") as step:
+            found, run_id = measure_infrastructure(self.model_uri, self.dataset)
+            step.require(not found.problems, "; ".join(found.problems))
+            seconds, latency, memory = (
+                found.metrics.get(f"serving/{name}", 0.0)
+                for name in ("cold_start_seconds", "latency_p95_ms", "memory_mb")
+            )
+            step.result = f"first answer after {seconds:.1f} s, p95 {latency:.0f} ms, {memory:.0f} MB"
+            step.where = f"run {run_id}"
 
     def _register(self) -> None:
         with self.steps.step("register, pass the gates") as step:

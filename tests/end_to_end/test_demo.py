@@ -32,6 +32,7 @@ def test_every_step_is_right(demo: Demo) -> None:
         "prepare data",
         "train",
         "evaluate",
+        "validate in a server",
         "register",
         "promote",
         "count a clip",
