@@ -184,6 +184,27 @@ def test_the_description_lets_a_reviewer_decide(make_model: MakeModel, policy: P
     assert "more in the evidence)" in text
 
 
+def test_the_description_says_slices_differences_and_costs_at_a_glance(make_model: MakeModel) -> None:
+    rules: dict[str, Any] = {
+        "format_version": 1,
+        "slices": [{"metric": "slice/light/*/score", "min": 0.5, "min_samples": 9, "reason": "each light"}],
+        "champion": [{"metric": "score", "better": "higher", "worse_by_at_most": 0.1, "reason": "no step back"}],
+        "business": [
+            {"cost": "wrong counts", "unit": "EUR", "terms": [{"metric": "score", "weight": 2}], "max": 3,
+             "reason": "money"}
+        ],
+    }  # fmt: skip
+    figures = {"score": 0.8, "slice/light/day/score": 0.9, "slice/light/day/n": 9, "slice/light/night/score": 0.4}
+    done = register(make_model(metrics={**figures, "slice/light/night/n": 30}), "m", Policy.model_validate(rules))
+    text = MlflowClient().get_model_version("m", done.version).description
+    for line in (
+        "- Slices: slice/light/night/score: 0.4 (30 samples) **(failed)**",
+        "- Champion: score against the champion: 0.8; there is no champion yet",
+        "- Cost: wrong counts: 1.6 EUR",
+    ):
+        assert line in text
+
+
 def test_a_description_cannot_be_broken_by_what_it_tells_of(make_model: MakeModel, policy: Policy) -> None:
     uri = make_model(evaluate=False)
     run_id = collect(uri).run_id
