@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from counting_evaluator import EvaluationError
-from model_governance import Evidence, GovernanceError, Policy, collect
+from model_governance import Evidence, GovernanceError, collect
 from pipelines import evaluate
 
-__all__ = ["evaluate_champion", "reads_champion"]
+__all__ = ["evaluate_champion"]
 
 
 def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.EvaluateResult | None:
@@ -36,13 +36,6 @@ def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.Evaluat
     except (EvaluationError, GovernanceError) as error:
         click.echo(f"the champion, version {version}, cannot be measured on these data: {error}", err=True)
         return None
-
-
-def reads_champion(policy: Policy) -> bool:
-    """Whether any rule holds the model against the champion."""
-    sliced = any(rule.worse_by_at_most is not None for rule in policy.slices)
-    cost = any(rule.worse_by_at_most is not None for rule in policy.business)
-    return bool(policy.champion) or sliced or cost
 
 
 def _quality_data(evidence: Evidence) -> frozenset[str]:

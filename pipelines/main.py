@@ -19,7 +19,7 @@ from pydantic_settings import SettingsConfigDict
 
 from model_governance import load_policy
 from pipelines import evaluate, prepare, register, train
-from pipelines.champion import evaluate_champion, reads_champion
+from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import load_dataset
 from pipelines.prepare import PrepareResult, PrepareSettings
 from pipelines.settings import StepSettings, explained
@@ -84,7 +84,7 @@ def run(settings: MainSettings) -> Lifecycle:
         prepared = prepare.run(prepare_settings(settings))
         model_uri, run_id, anew = train_or_take_up(train_settings(settings), prepared.digest, reuse=settings.reuse)
         evaluated = evaluate.run(evaluate.EvaluateSettings(model_uri=model_uri, data=prepared.folder))
-        if reads_champion(policy):
+        if policy.compares:
             evaluate_champion(settings.name, model_uri, prepared.folder)
         if reads_serving(policy):
             measure_infrastructure(model_uri, load_dataset(prepared.folder))

@@ -70,6 +70,8 @@ class ServedModel:
                 total += getattr(full, "pss", 0) or full.rss
             except psutil.NoSuchProcess:
                 continue  # ended between being listed and being asked
+            except psutil.AccessDenied:
+                total += process.memory_info().rss  # some systems tell the full figures to nobody
         return total / 1e6
 
 

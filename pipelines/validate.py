@@ -18,7 +18,7 @@ from pydantic import Field
 from model_governance import Assessment, Evidence, Policy, assess, collect, evaluation_of, load_policy
 from model_governance.source import locate
 from pipelines import evaluate
-from pipelines.champion import evaluate_champion, reads_champion
+from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.infrastructure import Infrastructure, measure_serving
 from pipelines.labelled_table import labelled_dataset
@@ -97,7 +97,7 @@ def run(settings: ValidateSettings) -> ValidateResult:
         env_manager=settings.env_manager,
         patience=settings.patience,
     )
-    if reads_champion(policy):
+    if policy.compares:
         evaluate_champion(settings.name, settings.model_uri, settings.data)
     return ValidateResult(assess(settings.model_uri, policy, settings.name), infrastructure, run_id, anew)
 

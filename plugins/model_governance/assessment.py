@@ -61,6 +61,8 @@ def champion_evidence(standing: Standing, name: str, policy: Policy, evidence: E
     """What the champion shows, on the same data where it was measured on these; None where there is none."""
     if standing.champion is None:
         return None
-    champion = collect(f"models:/{name}/{standing.champion}", policy, beside=evidence)
+    # What is only asked of a candidate (documents, advisories, signatures) need not be gathered again.
+    compared = policy.model_copy(update={"security": (), "compliance": (), "acceptance": (), "materials": None})
+    champion = collect(f"models:/{name}/{standing.champion}", compared, beside=evidence)
     # The champion, registered again, is not its own rival.
     return None if champion.artifact.digest == evidence.artifact.digest else champion

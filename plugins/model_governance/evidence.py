@@ -164,9 +164,7 @@ def collect(
     artifact, mlmodel = read_artifact(source.location)
     tags = {**run.data.tags, **(source.logged.tags if source.logged else {})}
     versioning = policy.versioning if isinstance(policy, Policy) else policy or Versioning()
-    # Where the model is measured now comes first: a table or a document of the model's own run may be older.
-    places = [*(each.run_id for each in evaluations if each.run_id != source.run_id), source.run_id]
-    asked = _asked(policy, client, source, run, places, artifact) if isinstance(policy, Policy) else {}
+    asked = _asked(policy, client, source, run, evaluations, artifact) if isinstance(policy, Policy) else {}
     return Evidence(
         model_uri=source.uri,
         run_id=source.run_id,
@@ -194,17 +192,26 @@ def collect(
 
 
 def _asked(
-    policy: Policy, client: MlflowClient, source: Source, run: Run, places: list[str], artifact: Artifact
+    policy: Policy,
+    client: MlflowClient,
+    source: Source,
+    run: Run,
+    evaluations: list[Evaluation],
+    artifact: Artifact,
 ) -> dict[str, Any]:
     """What the policy's rules ask for: tables, documents, advisories, signatures, and what the model needs."""
     lock = read_lock(policy.folder / policy.materials.lock) if policy.materials else {}
-    texts = {name: model_file(source.location, artifact, name) for name in FILES}
-    pins = read_pins({name: text.decode() for name, text in texts.items() if text is not None}, lock)
+    found = {name: model_file(source.location, artifact, name) for name in FILES}
+    pins = read_pins({name: content for name, content in found.items() if content is not None}, lock)
+    # Where the model is measured now comes first: a document of the model's own run may be older.
+    places = [*(each.run_id for each in evaluations if each.run_id != source.run_id), source.run_id]
     rules = [rule for _, rule in policy.rules()]
     samples, documents, audits = {}, {}, {}
     for rule in rules:
         if isinstance(rule, ChampionRule) and rule.paired is not None:
-            content = run_file(client, places, rule.paired.table)
+            # Of the evaluation that measured the metric: another one may keep a table of the same name.
+            measured = [each.run_id for each in evaluations if any(m.key == rule.metric for m in each.metrics)]
+            content = run_file(client, measured[:1] or [source.run_id], rule.paired.table)
             if content is not None:
                 samples[rule.paired.columns] = read_samples(content.decode("utf-8", "replace"), rule.paired)
         elif isinstance(rule, DocumentRule):

@@ -113,6 +113,13 @@ class Policy(Strict):
         """Where the policy's file lies, which paths in it are relative to."""
         return self._folder
 
+    @property
+    def compares(self) -> bool:
+        """Whether any rule holds a model against the champion."""
+        sliced = any(rule.worse_by_at_most is not None for rule in self.slices)
+        cost = any(rule.worse_by_at_most is not None for rule in self.business)
+        return bool(self.champion) or sliced or cost
+
     def rules(self) -> tuple[tuple[str, Rule], ...]:
         """Every rule with the name of its section, in the file's order."""
         return tuple(

@@ -170,7 +170,7 @@ def _tags(bundle: Bundle, semantic: str, folder: str, standing: Standing) -> dic
         "review": "pending",
     }
     # A verdict against one champion says nothing about the next; promotion compares this.
-    if bundle.policy.champion:
+    if bundle.policy.compares:
         tags["judged_against"] = standing.champion or "none"
     return {key: value for key, value in tags.items() if value}
 

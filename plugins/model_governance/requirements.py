@@ -45,12 +45,14 @@ class Pin(BaseModel):
     hashes: tuple[str, ...] = ()
 
 
-def read_pins(texts: Mapping[str, str], lock: Mapping[tuple[str, str], tuple[str, ...]]) -> tuple[Pin, ...] | None:
+def read_pins(
+    files: Mapping[str, bytes], lock: Mapping[tuple[str, str], tuple[str, ...]]
+) -> tuple[Pin, ...] | None:
     """All packages that a model's files name, sorted; None where the model has no such file.
 
     Parameters
     ----------
-    texts : mapping
+    files : mapping
         Content by file name, of those of `FILES` that there are.
     lock : mapping of (name, version) to hashes
         As `read_lock` gives it.
@@ -58,17 +60,21 @@ def read_pins(texts: Mapping[str, str], lock: Mapping[tuple[str, str], tuple[str
     Raises
     ------
     EvidenceError
-        Where conda.yaml is no YAML mapping.
+        Where one of them is not UTF-8, or conda.yaml is no YAML mapping.
 
     Examples
     --------
-    >>> [(pin.name, pin.version) for pin in read_pins({"requirements.txt": "Pillow==11.0\\nnumpy>=2\\n"}, {})]
+    >>> [(pin.name, pin.version) for pin in read_pins({"requirements.txt": b"Pillow==11.0\\nnumpy>=2\\n"}, {})]
     [('numpy', None), ('pillow', '11.0')]
     """
-    if not texts:
+    if not files:
         return None
     found: dict[tuple[str, str], Pin] = {}
-    for file, text in texts.items():
+    for file, content in files.items():
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise EvidenceError(f"the model's {file} is not UTF-8: {error}; log the model again") from error
         for pin in _conda_pins(text) if file == "conda.yaml" else _pins(text.splitlines()):
             version = pin.version or ""
             hashes = tuple(sorted({*pin.hashes, *lock.get((pin.name, version), ())}))
@@ -136,12 +142,16 @@ def _conda_pins(text: str) -> Iterator[Pin]:
         raise EvidenceError("the model's conda.yaml has no list of dependencies; log the model again")
     for entry in entries:
         if isinstance(entry, dict):
-            yield from _pins([str(line) for line in entry.get("pip") or ()])
+            lines = entry.get("pip")
+            yield from _pins([str(line) for line in lines] if isinstance(lines, list) else [])
             continue
-        match = _CONDA.fullmatch(str(entry).strip())
+        line = str(entry).strip()
+        if re.split(r"[^A-Za-z0-9_.-]", line)[0].lower() in _NOT_SERVED:
+            continue
+        match = _CONDA.fullmatch(line)
         if match is None:
-            yield Pin(name=str(entry).strip(), version=None)
-        elif match["name"].lower() not in _NOT_SERVED:
+            yield Pin(name=line, version=None)
+        else:
             yield Pin(name=canonicalize_name(match["name"]), version=_normal(match["version"]))
 
 

@@ -46,7 +46,8 @@ def read_samples(text: str, test: PairedTest) -> Samples:
         columns, rows = list(content["columns"]), list(content["data"])
     except (ValueError, KeyError, TypeError):
         return Samples(problem=f"{test.table} is no table in MLflow's JSON")
-    wanted = [test.key, test.value, *([test.group] if test.group else [])]
+    optional = [name for name in (test.minus, test.group) if name is not None]
+    wanted = [test.key, test.value, *optional]
     absent = [name for name in wanted if name not in columns]
     if absent:
         return Samples(
@@ -57,13 +58,13 @@ def read_samples(text: str, test: PairedTest) -> Samples:
     for number, row in enumerate(rows):
         cells = [row[index] for index in at]
         key, value = str(cells[0] if cells[0] is not None else ""), _number(cells[1])
+        less = _number(cells[2]) if test.minus is not None else 0.0
         if not key:
             return Samples(problem=f"row {number} of {test.table} has no {test.key}")
-        if value is None:
-            return Samples(
-                problem=f"row {number} of {test.table}: {test.value} is {cells[1]!r}, expected a number"
-            )
-        mine = (_part(value, test.of), _text(cells[2]) if test.group else "")
+        if value is None or less is None:
+            name, cell = (test.value, cells[1]) if value is None else (test.minus, cells[2])
+            return Samples(problem=f"row {number} of {test.table}: {name} is {cell!r}, expected a number")
+        mine = (_part(value - less, test.of), _text(cells[-1]) if test.group else "")
         # The same picture twice is one sample, as long as both rows agree.
         if found.setdefault(key, mine) != mine:
             return Samples(problem=f"{test.key} {key[:16]!r} stands in {test.table} twice, with different numbers")

@@ -47,7 +47,10 @@ def _(rule: SliceRule, case: Case) -> Iterator[Row]:
         yield rule.metric, f"a slice of at least {rule.min_samples} samples", listed(small, "none"), False
     elif not failed:
         values = {name: case.evidence.metrics[rule.metric_of(name)].value for name in judged}
-        told = ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items(), key=lambda each: each[1]))
+        # The worst first, since of many slices only the first are told.
+        worst = 1 if rule.better == "higher" or (rule.better is None and rule.max is None) else -1
+        order = sorted(values, key=lambda name: (worst * values[name], name))
+        told = listed([f"{name} {values[name]:.4g}" for name in order], "")
         untold = f"; too few samples to judge: {listed(small, '')}" if small else ""
         yield rule.metric, _expected_of_slices(rule), f"{told}{untold}", True
 

@@ -70,7 +70,8 @@ def _(rule: FreshnessRule, case: Case) -> Iterator[Row]:
             "age of metrics",
             f"at most {rule.max_age_days:g} days",
             f"{days:.1f} days",
-            days <= rule.max_age_days,
+            # A time in the future is a wrong one, and would never grow old.
+            days <= rule.max_age_days and days_since(max(times), case.now) >= -1,
         )
     else:
         yield "age of metrics", f"at most {rule.max_age_days:g} days", "no metric to date", False

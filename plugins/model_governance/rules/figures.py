@@ -92,6 +92,9 @@ class PairedTest(Strict):
         min_length=1, description="Column that says which sample a row is of, the same in both tables."
     )
     value: str = Field(min_length=1, description="Column with the number whose mean is compared.")
+    minus: str | None = Field(
+        None, description="Column that is subtracted from it first, such as the true number."
+    )
     of: Literal["value", "absolute", "square"] = Field(
         "value", description="What of the number: itself, its size without the sign, or its square."
     )
@@ -114,7 +117,7 @@ class PairedTest(Strict):
     @property
     def columns(self) -> str:
         """Name of what the test reads, under which the evidence keeps it."""
-        return ":".join((self.table, self.key, self.value, self.group or ""))
+        return ":".join((self.table, self.key, self.value, self.minus or "", self.of, self.group or ""))
 
 
 class ChampionRule(Rule):

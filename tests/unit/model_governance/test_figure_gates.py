@@ -35,7 +35,7 @@ def test_every_slice_with_samples_enough_is_judged() -> None:
     (row,) = rows(slices(max=2.5), by_camera(CAMERAS))
     assert row.passed
     assert (row.gate, row.expected) == ("slice/camera_id/*/count/mae", "at most 2.5 in each")
-    assert row.got == "gate 1, yard 2.5; too few samples to judge: roof (3)"
+    assert row.got == "yard 2.5, gate 1; too few samples to judge: roof (3)"
     (row,) = rows(slices(max=2), by_camera(CAMERAS))
     assert not row.passed
     assert (row.gate, row.got) == ("slice/camera_id/yard/count/mae", "2.5 (40 samples)")

@@ -74,6 +74,12 @@ def read(table: Any, **test: Any) -> Samples:
 def test_a_table_is_read_by_its_columns() -> None:
     assert read(TABLE) == Samples(keys=("d1", "d2"), values=(2.5, -3.0))
     assert read(TABLE, of="absolute").values == (2.5, 3.0)
+    rows = [["a", "d1", 2, "c1"], ["b", "d2", 5, "c2"]]
+    counts = {"columns": ["true", "digest", "error", "camera"], "data": [[7, *row[1:]] for row in rows]}
+    assert read(counts, minus="true", of="absolute", group="camera") == Samples(
+        keys=("d1", "d2"), values=(5.0, 2.0), groups=("c1", "c2")
+    )
+    assert read(TABLE, minus="image").problem.endswith("image is 'b.png', expected a number")
     assert read(TABLE, of="square", group="camera") == Samples(
         keys=("d1", "d2"), values=(6.25, 9.0), groups=("c2", "c1")
     )
