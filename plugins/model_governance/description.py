@@ -105,12 +105,17 @@ def _glance(verdict: Verdict) -> list[str]:
     """Slices, the champion, cost, risk and sign-offs: what a reviewer asks first, in words of the gates."""
     lines = []
     for section, title in _GLANCE.items():
-        rows = [row for row in verdict.rows if row.section == section]
+        rows = [row for row in verdict.rows if row.section == section and not _without_rival(row, verdict)]
         lines += [
             f"- {title}: {_cell(row.gate)}: {_cell(row.got)}{'' if row.passed else ' **(failed)**'}"
             for row in rows
         ]
     return lines
+
+
+def _without_rival(row: GateResult, verdict: Verdict) -> bool:
+    """Against a champion that there is not: passed, and no news."""
+    return row.passed and verdict.champion_digest is None and row.gate.endswith("against the champion")
 
 
 def _signed(evidence: Evidence) -> list[str]:
