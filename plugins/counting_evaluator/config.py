@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from counting_evaluator.behaviour import BehaviourConfig
 from counting_evaluator.errors import EvaluationError
+from counting_evaluator.robustness import RobustnessConfig
 
 __all__ = ["ClipTruth", "EvaluatorConfig"]
 
@@ -64,6 +66,13 @@ class EvaluatorConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, description="of the bootstrap: the same seed gives the same intervals")
     worst: int = Field(12, ge=0, le=100, description="how many of the worst pictures are drawn")
+
+    robustness: RobustnessConfig | None = Field(
+        None, description="measure under night, rain and other conditions as well; {} takes the defaults"
+    )
+    behaviour: BehaviourConfig | None = Field(
+        None, description="ask what must hold of counts without a label as well; {} takes the defaults"
+    )
 
     @classmethod
     def read(cls, config: Mapping[str, Any] | None) -> EvaluatorConfig:

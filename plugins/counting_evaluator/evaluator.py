@@ -22,6 +22,7 @@ from counting_evaluator.config import EvaluatorConfig
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.evaluation import Evaluation, evaluate_pictures
 from counting_evaluator.figures import draw_figures
+from counting_evaluator.hardship import Hardship, measure_hardship
 from counting_evaluator.lines import LineCount
 from counting_evaluator.truth import read_table
 
@@ -34,6 +35,7 @@ _TABLE = "evaluation_table.json"
 _LINES = "line_counts.json"
 _PLOTS = "evaluation"
 _WORST = "worst_pictures"
+_PHOTOGRAPHS = (_WORST, "conditions")
 
 
 class CountingEvaluator(ModelEvaluator):
@@ -93,7 +95,8 @@ class CountingEvaluator(ModelEvaluator):
             confidence=counting.confidence if config.confidence is None else config.confidence,
             count_clip=lambda clip: count_clip(counting, clip, config.confidence),
         )
-        metrics = dict(evaluation.metrics)
+        hardship = measure_hardship(counting, evaluation, config)
+        metrics = evaluation.metrics | hardship.metrics
         size = _size_bytes(model)
         if size is not None:
             metrics["size_mb"] = size / 1e6
@@ -101,7 +104,7 @@ class CountingEvaluator(ModelEvaluator):
             # With a model id MLflow itself logs them, tied to the model and the data.
             now = int(time.time() * 1000)
             MlflowClient().log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
-        return EvaluationResult(metrics, _log_artifacts(run_id, evaluation, config), run_id)  # type: ignore[no-untyped-call]
+        return EvaluationResult(metrics, _log_artifacts(run_id, evaluation, config, hardship), run_id)  # type: ignore[no-untyped-call]
 
 
 def _counting_model(model: Any) -> Any:
@@ -126,19 +129,21 @@ def _size_bytes(model: Any) -> int | None:
     return None if size is None else int(size)
 
 
-def _log_artifacts(run_id: str, evaluation: Evaluation, config: EvaluatorConfig) -> dict[str, EvaluationArtifact]:
+def _log_artifacts(
+    run_id: str, evaluation: Evaluation, config: EvaluatorConfig, hardship: Hardship
+) -> dict[str, EvaluationArtifact]:
     client = MlflowClient()
     root = client.get_run(run_id).info.artifact_uri
     artifacts: dict[str, EvaluationArtifact] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, figure in draw_figures(evaluation, config).items():
+        for name, figure in (draw_figures(evaluation, config) | hardship.figures).items():
             # Photographs as JPEG: as PNG they would weigh several megabytes.
-            path = Path(folder) / f"{name}.{'jpg' if name == _WORST else 'png'}"
+            path = Path(folder) / f"{name}.{'jpg' if name in _PHOTOGRAPHS else 'png'}"
             figure.savefig(path, dpi=110)
             client.log_artifact(run_id, str(path), _PLOTS)
             uri = f"{root}/{_PLOTS}/{path.name}"
             artifacts[name] = ImageEvaluationArtifact(uri, _read(path))  # type: ignore[no-untyped-call]
-    tables = {_TABLE: evaluation.table}
+    tables = {_TABLE: evaluation.table} | {f"{name}.json": table for name, table in hardship.tables.items()}
     if evaluation.lines:
         tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
     for file, table in tables.items():

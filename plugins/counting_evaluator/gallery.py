@@ -13,7 +13,7 @@ from camera_counting.detections import Detections
 from counting_evaluator.passes import read_picture
 from counting_evaluator.truth import LabelledPicture
 
-__all__ = ["draw_worst"]
+__all__ = ["draw_boxes", "draw_worst"]
 
 _TRUE, _FOUND = (64, 200, 64), (255, 96, 32)  # RGB
 
@@ -45,7 +45,7 @@ def draw_worst(
     for place, number in enumerate(order):
         axes = figure.add_subplot(rows, columns, place + 1)
         seen = found[number].at_least(confidence)
-        drawn = _draw(pictures[number], seen)
+        drawn = draw_boxes(read_picture(pictures[number]), pictures[number], seen)
         tallest = max(tallest, drawn.shape[0] / drawn.shape[1])
         axes.imshow(drawn)
         axes.set_title(
@@ -58,8 +58,8 @@ def draw_worst(
     return figure
 
 
-def _draw(picture: LabelledPicture, seen: Detections) -> npt.NDArray[np.uint8]:
-    image = read_picture(picture)
+def draw_boxes(image: npt.NDArray[np.uint8], picture: LabelledPicture, seen: Detections) -> npt.NDArray[np.uint8]:
+    """The image with what is true of it in green, what was found in orange."""
     # Small pictures are enlarged so that a label can be read.
     scale = max(1.0, 640 / max(image.shape[:2]))
     image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
