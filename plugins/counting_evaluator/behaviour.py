@@ -67,7 +67,9 @@ def measure_behaviour(
         noise), ``behaviour/empty_picture`` (on the pictures on which nothing is labelled),
         ``behaviour/empty_scene`` (on the empty scene of each camera, see `empty_scenes`), ``behaviour/mirrored``
         (against the same picture), ``behaviour/side_by_side`` (two pictures in one against the sum of both). What
-        the pictures do not allow to ask is left out. ``behaviour/<test>/n`` are the pictures asked about.
+        the pictures do not allow to ask is left out. ``behaviour/<test>/n`` are the pictures asked about;
+        ``behaviour/mirrored/relative`` and ``behaviour/side_by_side/relative`` hold the differences against the
+        objects counted without them, since a crowd changes by more than a single walker does.
     """
 
     def count(images: Iterable[Picture]) -> npt.NDArray[np.int64]:
@@ -81,6 +83,7 @@ def measure_behaviour(
     counted = count_table(found, classes, confidence)
     alone = counted[places]
     pairs = list(zip(range(0, len(places) - 1, 2), range(1, len(places), 2), strict=True))
+    both = np.array([alone[a] + alone[b] for a, b in pairs], np.int64).reshape(-1, len(classes))
     asked = {
         "grey": count([np.full((height, width, 3), grey, np.uint8) for grey in _GREYS]),
         "noise": count([rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(_NOISES)]),
@@ -89,13 +92,16 @@ def measure_behaviour(
         # One picture after the other, so that any number of them fits into memory.
         "mirrored": count(np.ascontiguousarray(read_picture(each)[:, ::-1]) for each in chosen) - alone,
         "side_by_side": count(side_by_side(read_picture(chosen[a]), read_picture(chosen[b])) for a, b in pairs)
-        - np.array([alone[a] + alone[b] for a, b in pairs], np.int64).reshape(-1, len(classes)),
+        - both,
     }
     metrics: dict[str, float] = {}
     for name, gaps in asked.items():
         if len(gaps):
             metrics[f"behaviour/{name}"] = float(np.abs(gaps).sum(axis=1).mean())
             metrics[f"behaviour/{name}/n"] = float(len(gaps))
+    for name, expected in (("mirrored", alone), ("side_by_side", both)):
+        if expected.sum():
+            metrics[f"behaviour/{name}/relative"] = float(np.abs(asked[name]).sum() / expected.sum())
     return metrics
 
 

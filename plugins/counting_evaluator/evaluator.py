@@ -34,6 +34,7 @@ MODEL_TYPE = "camera-counting"
 _TABLE = "evaluation_table.json"
 _LINES = "line_counts.json"
 _PLOTS = "evaluation"
+_HARDSHIP = "robustness"
 _WORST = "worst_pictures"
 _PHOTOGRAPHS = (_WORST, "conditions")
 
@@ -140,8 +141,9 @@ def _log_artifacts(
             # Photographs as JPEG: as PNG they would weigh several megabytes.
             path = Path(folder) / f"{name}.{'jpg' if name in _PHOTOGRAPHS else 'png'}"
             figure.savefig(path, dpi=110)
-            client.log_artifact(run_id, str(path), _PLOTS)
-            uri = f"{root}/{_PLOTS}/{path.name}"
+            place = _HARDSHIP if name in hardship.figures else _PLOTS
+            client.log_artifact(run_id, str(path), place)
+            uri = f"{root}/{place}/{path.name}"
             artifacts[name] = ImageEvaluationArtifact(uri, _read(path))  # type: ignore[no-untyped-call]
     tables = {_TABLE: evaluation.table} | {f"{name}.json": table for name, table in hardship.tables.items()}
     if evaluation.lines:

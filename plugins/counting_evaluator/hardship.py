@@ -41,7 +41,7 @@ def measure_hardship(model: Detecting, evaluation: Evaluation, config: Evaluator
             config=config.robustness,
         )
         done.metrics.update(robust.metrics)
-        done.figures["robustness"] = plot_robustness(robust.table)
+        done.figures["count_error_by_condition"] = plot_robustness(robust.table)
         done.tables["robustness"] = robust.table
         if robust.sheet:
             done.figures["conditions"] = draw_sheet(robust.sheet, confidence)

@@ -43,8 +43,9 @@ class Difference:
         return self.mine - self.theirs
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """``<prefix>/difference``, ``/low``, ``/high``, ``/p`` and ``/n``; what is not known is left out."""
-        figures = {"difference": self.value, "low": self.low, "high": self.high, "p": self.p, "n": float(self.n)}
+        """``<prefix>/difference``, ``/low``, ``/high``, ``/p``, ``/n``, ``/theirs``, but for what is not known."""
+        figures = {"difference": self.value, "low": self.low, "high": self.high, "p": self.p}
+        figures |= {"n": float(self.n), "theirs": self.theirs}
         return {f"{prefix}/{name}": value for name, value in figures.items() if np.isfinite(value)}
 
 

@@ -86,6 +86,11 @@ class _Outcome:
     def mae(self) -> float:
         return float(self.errors.mean())
 
+    @property
+    def wape(self) -> float:
+        """Errors relative to what there is to count."""
+        return float(self.errors.sum()) / self.objects
+
 
 def measure_robustness(
     model: Detecting,
@@ -112,10 +117,12 @@ def measure_robustness(
     Returns
     -------
     Robustness
-        Its metrics, each for ``robustness/<condition>/``: ``count/mae``, ``count/bias``, ``detection/map50``,
-        ``detection/recall``; relative to clear ``count/mae_ratio`` (1: as good; both are taken as at least one
-        object off in the whole sample, so that a model without an error has a ratio, too), ``count/mae_added``
-        with ``/low`` and ``/high`` (95 %, paired bootstrap over the pictures) and ``detection/map50_ratio``.
+        Its metrics, each for ``robustness/<condition>/``: ``count/mae``, ``count/bias``, ``count/wape`` (errors
+        held against the objects), ``detection/map50``, ``detection/recall``; relative to clear ``count/mae_ratio``
+        (1: as good; both are taken as at least one object off in the whole sample, so that a model without an
+        error has a ratio, too), ``count/mae_added`` with ``/low`` and ``/high`` (95 %, paired bootstrap over the
+        pictures), ``count/wape_ratio`` (the fair one where objects leave the picture, as before a moved camera)
+        and ``detection/map50_ratio``.
         ``robustness/clear/...`` are the same pictures as they are; ``robustness/mean/...`` the mean over the
         conditions, of which ``detection/map50`` is mPC and ``detection/map50_ratio`` rPC of Michaelis et al. 2019
         (of one strength each instead of five); ``robustness/worst/count/mae_ratio`` that of the worst;
@@ -124,7 +131,7 @@ def measure_robustness(
     places = choose(pictures, config.pictures, seed=config.seed)
     chosen, clear_found = [pictures[place] for place in places], [found[place] for place in places]
     digests = [picture_digest(picture.path) for picture in chosen]
-    shown = int(np.argmax([len(picture.labels) for picture in chosen])) if config.sheet else -1
+    shown = _presentable(chosen) if config.sheet else -1
     outcomes = {"clear": _outcome(chosen, clear_found, classes, confidence)}
     sheet = (
         [Spoiled("clear", read_picture(chosen[shown]), chosen[shown], clear_found[shown])] if shown >= 0 else []
@@ -142,6 +149,13 @@ def measure_robustness(
     return _summary(outcomes, len(chosen), tuple(sheet))
 
 
+def _presentable(pictures: Sequence[LabelledPicture]) -> int:
+    """The place of the picture in the middle of those that show something: neither empty nor a crowd."""
+    filled = [place for place, picture in enumerate(pictures) if picture.labels]
+    ordered = sorted(filled, key=lambda place: len(pictures[place].labels))
+    return ordered[len(ordered) // 2] if ordered else 0
+
+
 def _outcome(
     truths: Sequence[LabelledPicture], found: Sequence[Detections], classes: Sequence[str], confidence: float
 ) -> _Outcome:
@@ -157,12 +171,14 @@ def _summary(outcomes: dict[str, _Outcome], number: int, sheet: tuple[Spoiled, .
     figures: dict[str, dict[str, float]] = {}
     for name, outcome in outcomes.items():
         figures[name] = {"count/mae": outcome.mae, "count/bias": outcome.bias}
+        if outcome.objects:
+            figures[name]["count/wape"] = outcome.wape
         figures[name] |= {f"detection/{key}": value for key, value in outcome.detection.items()}
         if name != "clear":
             figures[name] |= _relative(outcome, clear, number)
     metrics = {f"robustness/{name}/{key}": value for name, row in figures.items() for key, value in row.items()}
     spoiled = [row for name, row in figures.items() if name != "clear"]
-    for key in ("count/mae", "count/mae_ratio", "detection/map50", "detection/map50_ratio"):
+    for key in ("count/mae", "count/mae_ratio", "count/wape_ratio", "detection/map50", "detection/map50_ratio"):
         if all(key in row for row in spoiled):
             metrics[f"robustness/mean/{key}"] = float(np.mean([row[key] for row in spoiled]))
     metrics["robustness/worst/count/mae_ratio"] = max(row["count/mae_ratio"] for row in spoiled)
@@ -186,6 +202,8 @@ def _relative(outcome: _Outcome, clear: _Outcome, number: int) -> dict[str, floa
         "count/mae_ratio": max(outcome.mae, one_off) / max(clear.mae, one_off),
         "count/mae_added": added.value,
     }
+    if outcome.objects and clear.objects:
+        figures["count/wape_ratio"] = max(outcome.wape, 1 / outcome.objects) / max(clear.wape, 1 / clear.objects)
     if np.isfinite(added.low):
         figures |= {"count/mae_added/low": added.low, "count/mae_added/high": added.high}
     if clear.detection.get("map50", 0) > 0 and "map50" in outcome.detection:

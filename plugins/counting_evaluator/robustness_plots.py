@@ -43,7 +43,7 @@ def plot_robustness(table: pd.DataFrame) -> Figure:
         axes.grid(axis="x", alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", fontsize=8)
-    figure.suptitle("The same pictures under each condition")
+    figure.suptitle("The same pictures under each condition (whiskers: 95 % of what it adds to the error)")
     return figure
 
 
