@@ -6,7 +6,6 @@ of the evaluation before it. The model's own run shows the figures as well, writ
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,18 +17,32 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import PandasDataset
 from mlflow.entities import Metric, RunTag
+from mlflow.models import EvaluationResult
 from pydantic import Field
 
 from counting_evaluator import MODEL_TYPE, EvaluationError
 from model_governance import evaluation_of
 from model_governance.source import locate
+from pipelines.against import (
+    BASELINE,
+    Other,
+    Tables,
+    as_table,
+    baseline_metrics,
+    compared,
+    recorded_tables,
+    tables_of_others,
+)
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.labelled_table import labelled_dataset
+from pipelines.leaks import refuse_leaking_splits, refuse_learnt
 from pipelines.settings import StepSettings, explained
 
 __all__ = ["EvaluateResult", "EvaluateSettings", "main", "run"]
 
 EVALUATOR = "camera-counting"
+LEARNT = "data/test_pictures_learnt"
+"""0 where the model's run shows that it learnt from none of them; not there where nobody can tell."""
 
 
 class EvaluateSettings(StepSettings):
@@ -44,7 +57,23 @@ class EvaluateSettings(StepSettings):
         description="score that counts, to try one out: without it the model's own, and only that is evidence",
     )
     clips: bool = Field(True, description="count the data set's clips as well")
-    worst: int = Field(12, ge=0, le=100, description="how many of the worst pictures are drawn")
+    worst: int = Field(
+        12, ge=0, le=100, description="how many of the worst pictures are drawn; with 0 no picture is kept at all"
+    )
+    robustness: bool = Field(
+        True, description="measure a sample under night, rain, a dirty lens and others as well"
+    )
+    behaviour: bool = Field(
+        True, description="ask as well what must hold without a label: nothing on an empty scene"
+    )
+    sample: int | None = Field(
+        None, ge=2, description="pictures for these two; without it a tenth of the test split, no fewer than 24"
+    )
+    against: tuple[str, ...] = Field(
+        (BASELINE,),
+        description="with what to compare, by commas: baseline (mean of camera and hour), champion, v<N>, a URI",
+    )
+    name: str = Field("camera-counter", description="registered model whose champion or version v<N> is meant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +104,16 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
     Raises
     ------
     EvaluationError
-        Where the test split or a clip shares pictures with the others, or model and labels do not fit together.
+        Where the test split or a clip shares pictures with the others, the model's run learnt from it, model and
+        labels do not fit together, or another model was not measured on the same pictures.
     model_governance.GovernanceError
         Where there is no such model, or its files changed meanwhile.
     """
     dataset = load_dataset(settings.data)
-    _refuse_leaks(dataset, clips=settings.clips)
+    refuse_leaking_splits(dataset, clips=settings.clips)
     model_id, source_run = _source(settings.model_uri)
+    all_known = refuse_learnt(dataset, source_run)
+    others = _others(settings, dataset)
     nested = mlflow.active_run() is not None
     evidence = settings.confidence is None
     with mlflow.start_run(
@@ -106,9 +138,16 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
                 evaluators=EVALUATOR,
                 evaluator_config=_config(settings, dataset),
             )
+            mine = _tables(result)
+            more = {LEARNT: 0.0} if all_known else {}
+            if BASELINE in settings.against:
+                more |= baseline_metrics(mine, dataset)
+            for other, theirs in others:
+                more |= compared(mine, theirs, other, f"models:/{model_id}", dataset)
+            mlflow.log_metrics(more, dataset=table, model_id=model_id)
         tags = {"evaluated_dataset": dataset.name, "evaluated_dataset_digest": dataset.digest}
         mlflow.set_tags(tags)
-    metrics = {name: float(value) for name, value in result.metrics.items()}
+    metrics = {name: float(value) for name, value in (result.metrics | more).items()}
     if evidence and show_at_training:
         _show(source_run, metrics, table, tags)
     return EvaluateResult(active.info.run_id, model_id, metrics, evidence)
@@ -124,8 +163,35 @@ def _show(run_id: str, metrics: dict[str, float], data: PandasDataset, tags: dic
     MlflowClient().log_batch(run_id, metrics=shown, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
+def _others(settings: EvaluateSettings, dataset: PreparedDataset) -> list[tuple[Other, Tables]]:
+    """Before this evaluation begins, since models without a record on these data are evaluated themselves."""
+
+    def measure(uri: str) -> Tables:
+        plain = EvaluateSettings(
+            model_uri=uri, data=settings.data, clips=settings.clips, worst=settings.worst, against=()
+        )
+        run(plain.model_copy(update={"robustness": False, "behaviour": False}), show_at_training=False)
+        tables = recorded_tables(uri, dataset, clips=False)
+        if tables is None:
+            raise EvaluationError(f"{uri} was evaluated, but its table cannot be found; evaluate it by itself")
+        return tables
+
+    clips = settings.clips and any(clip.scene and clip.truth for clip in dataset.clips)
+    return tables_of_others(settings.against, settings.name, dataset, clips=clips, measure=measure)
+
+
+def _tables(result: EvaluationResult) -> Tables:
+    crossings = result.artifacts.get("line_counts")
+    pictures = as_table(result.artifacts["evaluation_table"].content)
+    return Tables(pictures, None if crossings is None else as_table(crossings.content))
+
+
 def _config(settings: EvaluateSettings, dataset: PreparedDataset) -> dict[str, Any]:
     config: dict[str, Any] = {"classes": list(dataset.classes), "worst": settings.worst}
+    if settings.robustness:
+        config["robustness"] = {"pictures": settings.sample, "sheet": settings.worst > 0}
+    if settings.behaviour:
+        config["behaviour"] = {"pictures": settings.sample}
     if settings.confidence is not None:
         config["confidence"] = settings.confidence
     if settings.clips:
@@ -136,26 +202,6 @@ def _config(settings: EvaluateSettings, dataset: PreparedDataset) -> dict[str, A
             if clip.scene is not None and clip.truth is not None
         ]
     return config
-
-
-def _refuse_leaks(dataset: PreparedDataset, *, clips: bool) -> None:
-    """A picture or a clip that the model may have learnt from says nothing about the next one."""
-    splits = dataset.manifest.splits
-    learnt = {entry.sha256: entry.file for split in splits if split != "test" for entry in splits[split]}
-    for entry in splits.get("test", ()):
-        if entry.sha256 in learnt:
-            raise EvaluationError(
-                f"the test picture {entry.file} is also {learnt[entry.sha256]}: "
-                "prepare the data again, its splits leak"
-            )
-    # Frames are named after their clip, also in sets that do not say the clip's split.
-    frames = {named[1]: file for file in learnt.values() if (named := re.fullmatch(r"(.+)__\d+", Path(file).stem))}
-    for clip in dataset.clips if clips else ():
-        if clip.name in frames or clip.split in ("train", "val"):
-            raise EvaluationError(
-                f"the clip {clip.name} was learnt from, {frames.get(clip.name, clip.split)} is of it, so its "
-                "counts say nothing: prepare the data again, or leave the clips out with --clips false"
-            )
 
 
 def _source(model_uri: str) -> tuple[str, str]:
@@ -173,7 +219,7 @@ def main() -> None:
     """Evaluate from the command line; prints the figures."""
     result = run(EvaluateSettings.from_command_line())
     for name, value in sorted(result.metrics.items()):
-        if not name.startswith("slice/"):
+        if not name.startswith(("slice/", "robustness/")) or name.startswith("robustness/mean/"):
             click.echo(f"{name:32} {value:.4g}")
     if not result.evidence:
         click.echo("no evidence: the model serves at its own confidence, so no gate reads these figures")

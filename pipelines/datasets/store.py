@@ -117,10 +117,7 @@ class ContentStore:
         FileExistsError
             Where the folder holds something.
         """
-        listing = self._listing(digest)
-        if listing is None:
-            known = ", ".join(d[:12] for d in self.datasets()) or "none"
-            raise StoreError(f"expected data set {digest} in {self.uri}, which holds {known}")
+        listing = self.listing(digest)
         folder = Path(folder)
         if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(f"expected an empty or absent folder to restore into, got {folder}")
@@ -143,6 +140,20 @@ class ContentStore:
         finally:
             shutil.rmtree(building, ignore_errors=True)
         return folder
+
+    def listing(self, digest: str) -> dict[str, str]:
+        """The files of a data set: their names in it, and their SHA-256.
+
+        Raises
+        ------
+        StoreError
+            Where the store holds no such set.
+        """
+        files = self._listing(digest)
+        if files is None:
+            known = ", ".join(d[:12] for d in self.datasets()) or "none"
+            raise StoreError(f"expected data set {digest} in {self.uri}, which holds {known}")
+        return files
 
     def datasets(self) -> tuple[str, ...]:
         """Digests of all data sets that are kept, sorted."""
