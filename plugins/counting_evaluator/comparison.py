@@ -200,7 +200,7 @@ def _joined(mine: pd.DataFrame, theirs: pd.DataFrame, classes: list[str]) -> pd.
             f"expected evaluations of the same pictures, got {len(mine)} and {len(theirs)} without one in common "
             f"({_some(mine['image'])}; {_some(theirs['image'])}): evaluate both models on one data set"
         )
-    both = both.rename(columns={"image_mine": "image"})
+    both = both.rename(columns={"image_mine": "image"}).sort_index()
     for name in ("true", *(f"true_{each}" for each in classes)):
         if f"{name}_theirs" not in both:
             raise EvaluationError(

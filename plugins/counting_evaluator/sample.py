@@ -24,7 +24,7 @@ def picture_digest(path: Path) -> str:
 
 
 def choose(pictures: Sequence[LabelledPicture], number: int | None, *, seed: int) -> list[int]:
-    """The places of some of the pictures, in ascending order.
+    """The places of some of the pictures, in an order of chance.
 
     Parameters
     ----------
@@ -33,14 +33,12 @@ def choose(pictures: Sequence[LabelledPicture], number: int | None, *, seed: int
         How many; None takes a tenth and no fewer than 24, so that nine conditions cost about as much as the
         evaluation itself. All of them where there are no more.
     seed : int
-        With the pictures' digests it decides which: their order and their names do not matter, so that two
-        evaluations of the same pictures choose the same ones.
+        With the pictures' digests it decides which, and in which order: how they are named and listed does not
+        matter, so that two evaluations of the same pictures choose the same ones.
     """
     wanted = max(_LEAST, -(-len(pictures) // _SHARE)) if number is None else number
-    if wanted >= len(pictures):
-        return list(range(len(pictures)))
 
     def rank(place: int) -> bytes:
         return hashlib.sha256(f"{seed}:{picture_digest(pictures[place].path)}".encode()).digest()
 
-    return sorted(sorted(range(len(pictures)), key=rank)[:wanted])
+    return sorted(range(len(pictures)), key=rank)[:wanted]
