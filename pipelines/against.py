@@ -18,8 +18,10 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import load_dict
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 import camera_counting
+from counting_evaluator import EvaluationError
 from counting_evaluator.baseline import CountBaseline, Moment
 from counting_evaluator.comparison import against_metrics, compare_crossings, compare_pictures
 from counting_evaluator.sample import choose
@@ -46,6 +48,7 @@ __all__ = [
 BASELINE, CHAMPION = "baseline", "champion"
 
 _TIMED = 24  # pictures
+_ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +85,10 @@ def find_other(wanted: str, registered: str) -> Other | None:
     if wanted == CHAMPION:
         try:
             version = MlflowClient().get_model_version_by_alias(registered, CHAMPION).version
-        except MlflowException:
+        except MlflowException as error:
+            # No such model, or no such alias of it; a server that does not answer is another matter.
+            if error.error_code not in _ABSENT:
+                raise
             return None
         return Other(CHAMPION, f"models:/{registered}/{version}")
     if re.fullmatch(r"v\d+", wanted):
@@ -164,14 +170,29 @@ def tables_of_others(
     clips: bool,
     measure: Callable[[str], Tables],
 ) -> list[tuple[Other, Tables]]:
-    """What is recorded of each of the other models on these data; those of which nothing is are measured now."""
-    found = []
-    for name in wanted:
+    """What is recorded of each of the other models on these data; those of which nothing is are measured now.
+
+    Raises
+    ------
+    EvaluationError
+        Where another model cannot be measured on these data, having learnt from them, say, or not knowing a class;
+        or where two of them would go by the same name.
+    """
+    found: dict[str, tuple[Other, Tables]] = {}
+    for name in dict.fromkeys(wanted):
         if name == BASELINE:
             continue
         other = find_other(name, registered)
         if other is None:
             click.echo(f"{registered} has no champion yet to compare with", err=True)
             continue
-        found.append((other, recorded_tables(other.uri, dataset, clips=clips) or measure(other.uri)))
-    return found
+        if other.name in found:
+            raise EvaluationError(
+                f"{found[other.name][0].uri} and {other.uri} would both be called {other.name}: compare with one"
+            )
+        try:
+            tables = recorded_tables(other.uri, dataset, clips=clips) or measure(other.uri)
+        except EvaluationError as error:
+            raise EvaluationError(f"{other.uri}, to be compared with, cannot be measured: {error}") from error
+        found[other.name] = (other, tables)
+    return list(found.values())

@@ -146,5 +146,5 @@ def test_an_equal_model_passes_in_at_least_95_of_100_resamplings_of_recorded_pre
         theirs = np.where(swap, recorded[1][drawn], recorded[0][drawn])
         names = [f"{number}.jpg" for number in drawn]
         tables = [evaluation(true[drawn].tolist(), each.tolist(), names=names) for each in (mine, theirs)]
-        passed += compare_pictures(*tables, resamples=1000)["count/mae"].low <= 0
+        passed += compare_pictures(*tables, resamples=500)["count/mae"].low <= 0
     assert passed >= 95
