@@ -153,6 +153,12 @@ def baseline_metrics(mine: Tables, dataset: PreparedDataset) -> dict[str, float]
     counts = np.array([[entry.labels.count(name) for name in classes] for entry in learnt])
     baseline = CountBaseline.fit([_moment(entry) for entry in learnt], counts, classes)
     tested = {entry.sha256: _moment(entry) for entry in dataset.manifest.splits["test"]}
+    altered = mine.pictures.loc[~mine.pictures["digest"].isin(list(tested)), "image"]
+    if len(altered):
+        raise EvaluationError(
+            f"the test picture {altered.iloc[0]} is not the one of the data set's manifest: it was altered "
+            "since it was prepared; prepare the set again or restore it from the store"
+        )
     moments = [tested[digest] for digest in mine.pictures["digest"]]
     differences = compare_pictures(mine.pictures, baseline.table(mine.pictures, moments))
     return against_metrics(BASELINE, differences)

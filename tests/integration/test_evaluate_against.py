@@ -61,7 +61,7 @@ def sound(place: Path) -> str:
 
 def quick(place: Path, uri: str, **options: object) -> EvaluateSettings:
     plain = {"robustness": False, "behaviour": False, "worst": 0, "name": NAME}
-    return EvaluateSettings(model_uri=uri, data=place / "data", **{**plain, **options})
+    return EvaluateSettings(model_uri=uri, **{"data": place / "data", **plain, **options})
 
 
 def evaluations(uri: str) -> int:
@@ -118,6 +118,14 @@ def test_the_baseline_is_the_mean_of_the_training_pictures_of_that_camera(place:
     metrics = run(quick(place, sound)).metrics
     assert metrics["against/baseline/count/mae/theirs"] == pytest.approx(sum(errors) / len(errors))
     assert metrics["against/baseline/count/mae/n"] == 12
+
+
+def test_a_test_picture_that_was_altered_since_is_named(place: Path, sound: str, tmp_path: Path) -> None:
+    shutil.copytree(place / "data", tmp_path / "data")
+    altered = tmp_path / "data" / load_dataset(place / "data").manifest.splits["test"][3].file
+    altered.write_bytes(altered.read_bytes() + b" ")
+    with pytest.raises(EvaluationError, match=r"test picture 003\.png is not the one.*altered"):
+        run(quick(place, sound, data=tmp_path / "data"))
 
 
 def test_another_model_is_measured_once_and_its_record_used_from_then_on(place: Path, sound: str) -> None:
