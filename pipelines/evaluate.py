@@ -67,7 +67,7 @@ class EvaluateSettings(StepSettings):
         True, description="ask as well what must hold without a label: nothing on an empty scene"
     )
     sample: int | None = Field(
-        None, ge=2, description="pictures for these two; without it a tenth of the test split, no fewer than 24"
+        None, ge=2, description="pictures for these two; without it a twelfth of the test split, no fewer than 24"
     )
     against: tuple[str, ...] = Field(
         (BASELINE,),

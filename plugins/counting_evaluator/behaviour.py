@@ -33,7 +33,7 @@ class BehaviourConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pictures: int | None = Field(
-        None, ge=2, description="how many pictures, chosen by chance; None takes a tenth, no fewer than 24"
+        None, ge=2, description="how many pictures, chosen by chance; None takes a twelfth, no fewer than 24"
     )
     seed: int = Field(0, ge=0, description="decides which pictures, and the noise")
 

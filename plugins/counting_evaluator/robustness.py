@@ -29,7 +29,7 @@ class RobustnessConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pictures: int | None = Field(
-        None, ge=2, description="how many pictures, chosen by chance; None takes a tenth, no fewer than 24"
+        None, ge=2, description="how many pictures, chosen by chance; None takes a twelfth, no fewer than 24"
     )
     conditions: tuple[str, ...] = Field(tuple(CONDITIONS), min_length=1, description="which conditions")
     seed: int = Field(0, ge=0, description="decides which pictures, and what chance does to each")

@@ -11,7 +11,7 @@ from counting_evaluator.truth import LabelledPicture
 
 __all__ = ["choose", "picture_digest"]
 
-_SHARE, _LEAST = 10, 24
+_SHARE, _LEAST = 12, 24
 
 
 def picture_digest(path: Path) -> str:
@@ -30,7 +30,7 @@ def choose(pictures: Sequence[LabelledPicture], number: int | None, *, seed: int
     ----------
     pictures : sequence of LabelledPicture
     number : int or None
-        How many; None takes a tenth and no fewer than 24, so that nine conditions cost about as much as the
+        How many; None takes a twelfth and no fewer than 24, so that nine conditions cost about as much as the
         evaluation itself. All of them where there are no more.
     seed : int
         With the pictures' digests it decides which, and in which order: how they are named and listed does not

@@ -30,13 +30,14 @@ class LatencyRatio:
 
 
 def latency_ratio(
-    mine: Detecting, theirs: Detecting, pictures: Sequence[LabelledPicture], *, rounds: int = 3
+    mine: Detecting, theirs: Detecting, pictures: Sequence[LabelledPicture], *, rounds: int = 6
 ) -> LatencyRatio:
     """Time both on each picture, one after the other, in alternating order.
 
     Figures of two evaluations cannot tell this: they were taken at other times, maybe on another machine, and
     differ by more than the models do. Of each picture's rounds the shortest counts, since whatever disturbs a
-    measurement makes it longer.
+    measurement makes it longer. A gate had better read the lower end of the interval: above 1 it says that mine is
+    slower whatever else the machine did, where the ratio of a busy machine says little.
 
     Parameters
     ----------

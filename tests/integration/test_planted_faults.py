@@ -45,7 +45,8 @@ SECOND = (
     FIRST
     + """
 performance:
-  - {metric: against/champion/latency/ratio, max: 1.15, reason: cameras must be kept up with on the same machine}
+  # the lower end of the interval: what is shown, not what a busy machine made of it
+  - {metric: against/champion/latency/ratio/low, max: 1.1, reason: it must keep up with as many cameras}
 champion:
   - {metric: count/mae, better: lower, worse_by_at_most: 0.05, reason: a new model may not count worse}
 """
@@ -57,7 +58,7 @@ REASONS = {
     "drops a class": {"detection/recall/car", DAY, NIGHT, WORSE},
     "blind at night": {"detection/recall/person", "detection/recall/car", NIGHT, WORSE},
     "counts double": {"count/bias", DAY, NIGHT, WORSE},
-    "slower": {"against/champion/latency/ratio"},
+    "slower": {"against/champion/latency/ratio/low"},
     "tampered": {"files unchanged since evaluation"},
 }
 
@@ -146,8 +147,7 @@ def test_each_is_refused_for_what_is_wrong_with_it(shop: Shop, fault: str) -> No
     assert version.tags["gates"] == ("failed" if REASONS[fault] else "passed")
     assert version.current_stage == ("None" if REASONS[fault] else "Staging")
     if fault == "slower":
-        # a comparison of two evaluations' own figures would have been luck; this is the same minute, in turns
-        assert result.metrics["against/champion/latency/ratio"] > 1.15
+        assert result.metrics["against/champion/latency/ratio"] > 1.2
         assert result.metrics["against/champion/count/mae/difference"] == 0
     if fault == "none":
         assert result.metrics["against/champion/count/mae/p"] == 1
