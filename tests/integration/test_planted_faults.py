@@ -46,7 +46,7 @@ SECOND = (
     + """
 performance:
   # the lower end of the interval: what is shown, not what a busy machine made of it
-  - {metric: against/champion/latency/ratio/low, max: 1.1, reason: it must keep up with as many cameras}
+  - {metric: against/champion/latency/ratio/low, max: 1.05, reason: it must keep up with as many cameras}
 champion:
   - {metric: count/mae, better: lower, worse_by_at_most: 0.05, reason: a new model may not count worse}
 """
@@ -99,7 +99,7 @@ class Shop:
         return register.run(register.RegisterSettings(model_uri=uri, name=NAME, policy=self.policies[policy]))
 
     def planted(self, fault: str) -> Path:
-        """The sound detector with this fault; the slower one by a good thirty percent on this machine."""
+        """The sound detector with this fault; the slower one by thirty percent or so on this machine, surely."""
         path = self.folder / f"{fault.replace(' ', '_')}.onnx"
         if fault == "tampered":
             return plant("none", self.sound, path)
@@ -108,7 +108,7 @@ class Shop:
         pictures = read_table(labelled_table(load_dataset(self.data), "test"))
         for channels in (12, 16, 24, 32, 48, 64, 96, 128):
             slower = open_detector(plant("slower", self.sound, path, strength=channels))
-            if latency_ratio(slower, open_detector(self.sound), pictures).ratio >= 1.3:
+            if latency_ratio(slower, open_detector(self.sound), pictures).low >= 1.25:
                 return path
         raise AssertionError("expected some amount of work to make the detector 30 % slower")
 
@@ -147,7 +147,7 @@ def test_each_is_refused_for_what_is_wrong_with_it(shop: Shop, fault: str) -> No
     assert version.tags["gates"] == ("failed" if REASONS[fault] else "passed")
     assert version.current_stage == ("None" if REASONS[fault] else "Staging")
     if fault == "slower":
-        assert result.metrics["against/champion/latency/ratio"] > 1.2
+        assert result.metrics["against/champion/latency/ratio"] > 1.1
         assert result.metrics["against/champion/count/mae/difference"] == 0
     if fault == "none":
         assert result.metrics["against/champion/count/mae/p"] == 1
