@@ -167,10 +167,9 @@ def _others(settings: EvaluateSettings, dataset: PreparedDataset) -> list[tuple[
     """Before this evaluation begins, since models without a record on these data are evaluated themselves."""
 
     def measure(uri: str) -> Tables:
-        plain = EvaluateSettings(
-            model_uri=uri, data=settings.data, clips=settings.clips, worst=settings.worst, against=()
-        )
-        run(plain.model_copy(update={"robustness": False, "behaviour": False}), show_at_training=False)
+        # As this one: it becomes the other's newest evidence, which may not tell less than the one before.
+        same = {"model_uri": uri, "confidence": None, "against": tuple(set(settings.against) & {BASELINE})}
+        run(settings.model_copy(update=same), show_at_training=False)
         tables = recorded_tables(uri, dataset, clips=False)
         if tables is None:
             raise EvaluationError(f"{uri} was evaluated, but its table cannot be found; evaluate it by itself")
