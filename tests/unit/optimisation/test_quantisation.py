@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import openvino as ov
 import pytest
 from onnx import helper, numpy_helper
 from openvino import opset13 as op
+from openvino.preprocess import PrePostProcessor
 from rectangles import write_rectangles
 from toy_convolutions import build_convolutional
-from toy_detector import build
+from toy_detector import build, picture
 
-from camera_counting.detectors import identify
+from camera_counting.detectors import identify, open_detector
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.optimisation import OptimisationError
 from pipelines.optimisation.calibration import choose_calibration
@@ -121,6 +123,52 @@ def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, data: PreparedDat
         )
         files.append((path.read_bytes(), path.with_suffix(".bin").read_bytes()))
     assert files[0] == files[1]
+
+
+def free_sizes(folder: Path) -> Path:
+    return build_convolutional(folder / "toy.onnx", size=(192, 128), dynamic=True)
+
+
+def end_to_end(folder: Path) -> Path:
+    return build_convolutional(folder / "toy.onnx", size=(192, 128), head="end-to-end")
+
+
+def bytes_taken(folder: Path) -> Path:
+    """A graph that takes the picture as it is and scales it itself."""
+    steps = PrePostProcessor(ov.Core().read_model(str(build_convolutional(folder / "toy.onnx", size=(192, 128)))))
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0)
+    ov.save_model(steps.build(), str(folder / "bytes.xml"), compress_to_fp16=False)
+    return folder / "bytes.xml"
+
+
+def half_precision(folder: Path) -> Path:
+    graph = graph_of(build_convolutional(folder / "toy.onnx", size=(192, 128)))
+    return write_graph(graph.model, folder / "half.xml", half=True)
+
+
+@pytest.mark.parametrize("source", [free_sizes, end_to_end, bytes_taken, half_precision])
+def test_whatever_it_was_exported_as_it_sees_the_same(
+    tmp_path: Path, data: PreparedDataset, source: Callable[[Path], Path]
+) -> None:
+    path = source(tmp_path)
+    classes, size = ("person", "car"), ((192, 128) if source is free_sizes else None)
+    known = identify(path, classes=classes, size=size)
+    graph = read_graph(path, known.spec)
+    done = write_graph(
+        quantise(graph, choose_calibration(data, 4, 0), "mixed").model, tmp_path / "int8.xml", half=False
+    )
+    again = identify(done, classes=classes, head=known.head.name, size=(192, 128))
+    assert again.spec == known.spec, "what is saved is taken for what it is"
+    image = picture(192, 128, [("person", 20, 20, 44, 80), ("car", 100, 40, 160, 80)])
+    [before], [after] = (
+        open_detector(file, classes=classes, head=known.head.name, spec=known.spec).detect([image])
+        for file in (path, done)
+    )
+    assert {tuple(box) for box in before.boxes} == {(20, 20, 44, 80), (100, 40, 160, 80)}
+    np.testing.assert_allclose(after.boxes, before.boxes, atol=0.01)
+    np.testing.assert_array_equal(after.class_ids, before.class_ids)
 
 
 def test_half_precision_is_read_from_the_file(tmp_path: Path) -> None:
