@@ -12,6 +12,7 @@ from model_governance.errors import (
     PolicyError,
     TamperError,
     TransitionError,
+    VersioningError,
 )
 from model_governance.evaluation import evaluation_of
 from model_governance.evidence import Evidence, collect
@@ -40,6 +41,7 @@ __all__ = [
     "TamperError",
     "TransitionError",
     "Verdict",
+    "VersioningError",
     "accept",
     "accept_mitigation",
     "assess",

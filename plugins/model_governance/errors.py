@@ -5,7 +5,8 @@
     ├── EvidenceError      a model that shows nothing: no run, no files, or no such model
     ├── GateError          a version that did not pass its gates; carries the verdict
     ├── TamperError        files or evidence that are not those that were measured or approved
-    └── TransitionError    a move that is not allowed: no approver, nothing to roll back to
+    ├── TransitionError    a move that is not allowed: no approver, nothing to roll back to
+    └── VersioningError    a number or a git tag that cannot be given: a claim that does not hold
 
 Every message says what was expected, what came, and what to do.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "PolicyError",
     "TamperError",
     "TransitionError",
+    "VersioningError",
 ]
 
 
@@ -59,3 +61,7 @@ class TamperError(GovernanceError):
 
 class TransitionError(GovernanceError):
     """A move of a version that is not allowed; says what is missing."""
+
+
+class VersioningError(GovernanceError, ValueError):
+    """A semantic version or a git tag that cannot be given; names the claim that does not hold."""

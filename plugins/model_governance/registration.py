@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,8 +23,9 @@ from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate
 from model_governance.standing import Move, Standing, finished, settle, versions_of
+from model_governance.versioning import numbering_of
 
-__all__ = ["Registration", "next_version", "register"]
+__all__ = ["Registration", "register"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,12 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
         Where there is no such model, or no run that it came from. Nothing is registered then.
     TransitionError
         Where these very files were rejected or rolled back; says by whom, when and why.
+    VersioningError
+        Where the model's run claims to be a smaller step than it is. Nothing is registered then.
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
     evidence = collect(model_uri, policy)
+    numbering = numbering_of(client, name, evidence)  # a claim that does not hold leaves nothing behind
     _create_model(client, name)
     standing = finished(client, name)
     versions = versions_of(client, name)
@@ -104,10 +106,10 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     bundle = Bundle(evidence, policy, verdict, bill_of_materials(evidence, name))
     if known is not None and _is_approved(known, standing):
         return _registration(known, bundle, created=False)
-    semantic = known.tags["semantic_version"] if known else next_version(versions.values(), evidence)
+    semantic = numbering.semantic_version
     folder = write_bundle(client, bundle)
     text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder)
-    tags = _tags(bundle, semantic, folder, standing)
+    tags = numbering.tags() | _tags(bundle, semantic, folder, standing)
     if known is None:
         version = _create_version(client, name, evidence, tags, text)
     else:
@@ -115,24 +117,6 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     _link(client, version, evidence)
     _stand(client, standing, version, passed=bundle.verdict.passed, now=now)
     return _registration(client.get_model_version(name, version.version), bundle, created=known is None)
-
-
-def next_version(versions: Iterable[ModelVersion], evidence: Evidence) -> str:
-    """1.0.0, then a minor step for each retrained model, a major one where its interface changed.
-
-    Versions that were registered by other means, without a semantic version, are left out.
-    """
-    numbered = [
-        (tuple(int(part) for part in match.groups()), version)
-        for version in versions
-        if (match := re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", version.tags.get("semantic_version", "")))
-    ]
-    if not numbered:
-        return "1.0.0"
-    (major, minor, _), latest = max(numbered, key=lambda item: item[0])
-    if latest.tags.get("interface_digest") != evidence.interface_digest:
-        return f"{major + 1}.0.0"
-    return f"{major}.{minor + 1}.0"
 
 
 def _create_model(client: MlflowClient, name: str) -> None:

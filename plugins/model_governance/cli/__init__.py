@@ -1,5 +1,9 @@
 """The command line ``model-governance``."""
 
 from model_governance.cli.commands import main
+from model_governance.cli.history import changelog, tag
 
 __all__ = ["main"]
+
+main.add_command(changelog)
+main.add_command(tag)
