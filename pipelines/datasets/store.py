@@ -80,6 +80,19 @@ class ContentStore:
             )
         return content
 
+    def read(self, digest: str, name: str) -> bytes:
+        """One file of a data set, verified, without restoring the others.
+
+        Raises
+        ------
+        StoreError
+            Where the store lacks the set or the file.
+        """
+        listing = self._listing(digest)
+        if listing is None or name not in listing:
+            raise StoreError(f"expected {name} of data set {digest} in {self.uri}, found none")
+        return self.get(listing[name])
+
     def put_dataset(self, folder: Path | str) -> str:
         """Keep a prepared data set, every file of it; returns its digest.
 
