@@ -6,7 +6,7 @@ others stand with the headline figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pipelines.card.blocks import Table
@@ -15,7 +15,7 @@ __all__ = [
     "Slice",
     "against_tables",
     "behaviour_table",
-    "headline_table",
+    "headline_tables",
     "robustness_table",
     "slice_tables",
     "slices_of",
@@ -46,13 +46,28 @@ class Slice(NamedTuple):
     n: int | None
 
 
-def headline_table(metrics: Metrics) -> Table | None:
-    """Every figure over all of the data, with its 95 % interval where there is one."""
+def headline_tables(metrics: Metrics, classes: Collection[str] = ()) -> tuple[Table, ...]:
+    """Every figure over all of the data, with its 95 % interval where there is one; those of classes side by side.
+
+    Parameters
+    ----------
+    classes : collection of str
+        What the last part of a metric's name may be to be a class's own figure, such as ``detection/ap50/car``.
+    """
     names = [name for name in metrics if name.split("/")[0] not in _GROUPS and name not in _TRAINING]
+    names.sort(key=_place)
+    of_class = [name for name in names if "/" in name and name.rsplit("/", 1)[1] in classes]
     rows = tuple(
-        (name, figure(metrics[name]), _interval(metrics, "ci95", name)) for name in sorted(names, key=_place)
+        (name, figure(metrics[name]), _interval(metrics, "ci95", name)) for name in names if name not in of_class
     )
-    return Table("", ("metric", "value", "95 % interval"), rows) if rows else None
+    tables = [Table("", ("metric", "value", "95 % interval"), rows)] if rows else []
+    if of_class:
+        measured = dict.fromkeys(name.rsplit("/", 1)[0] for name in of_class)
+        by_class = tuple(
+            (name, *(figure(metrics.get(f"{name}/{label}")) for label in classes)) for name in measured
+        )
+        tables.append(Table("By class", ("metric", *classes), by_class))
+    return tuple(tables)
 
 
 def slices_of(metrics: Metrics) -> tuple[Slice, ...]:

@@ -11,7 +11,7 @@ from pipelines.card.figures import (
     against_tables,
     behaviour_table,
     figure,
-    headline_table,
+    headline_tables,
     robustness_table,
     slice_tables,
     slices_of,
@@ -175,8 +175,9 @@ def _without_licence(record: ModelRecord, texts: CardTexts) -> list[str]:
 
 
 def _metrics(record: ModelRecord, metrics: Mapping[str, float]) -> tuple[Block, ...]:
-    table = headline_table(metrics)
-    if table is None or record.evidence.evaluation_run_id is None:
+    classes = dict.fromkeys(label for use in record.data for label in use.boxes)
+    tables = headline_tables(metrics, classes)
+    if not tables or record.evidence.evaluation_run_id is None:
         return ()  # figures of a training alone are not measured on a test
     times = [measured.timestamp for measured in record.evidence.metrics.values()]
     first, last = (datetime.fromtimestamp(at / 1000, UTC) for at in (min(times), max(times)))
@@ -184,7 +185,7 @@ def _metrics(record: ModelRecord, metrics: Mapping[str, float]) -> tuple[Block, 
     on = ", ".join(sorted(digest[:16] for digest in record.evidence.measured_on)) or "data that were not recorded"
     return (
         Text(f"Measured on {day} (UTC) on {on}, in run {record.evidence.evaluation_run_id}."),
-        table,
+        *tables,
     )
 
 

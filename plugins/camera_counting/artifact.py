@@ -19,13 +19,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from camera_counting.artifact_formats import FORMAT_VERSION, upgraded
 from camera_counting.detectors import HEADS, InputSpec
 from camera_counting.detectors.onnx_file import read_onnx_file
 from camera_counting.errors import ArtifactError, DetectorError
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "Manifest", "ModelFile", "read_artifact", "write_artifact"]
 
-FORMAT_VERSION = 1
 MANIFEST = "model.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -57,7 +57,7 @@ class Manifest(_Part):
     Attributes
     ----------
     format_version : int
-        1.
+        The newest; an older file is read as what it says in the newest format (`artifact_formats`).
     detector : str
         Path of the file that a runtime opens: .onnx or .xml.
     files : tuple of ModelFile
@@ -73,7 +73,7 @@ class Manifest(_Part):
     runtimes : tuple of str
         Runtimes that ran it when it was saved, the preferred one first.
     digest : str
-        SHA-256 over all of the above: two models with the same digest count the same.
+        SHA-256 over all of the above as the file has it: two models with the same digest count the same.
     """
 
     format_version: Literal[1]
@@ -227,14 +227,9 @@ def _parsed(text: str, path: Path) -> Manifest:
         raise ArtifactError(f"{path} is no JSON: {error}") from None
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: expected an object, got {type(content).__name__}")
-    version = content.get("format_version")
-    if version != FORMAT_VERSION or isinstance(version, bool):
-        raise ArtifactError(
-            f"{path} has format version {version!r}; this package reads {FORMAT_VERSION}. "
-            "Install the version of mlflow-camera-counting that wrote it, or a newer one"
-        )
+    newest = upgraded(content, str(path))
     try:
-        manifest = Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate_json(json.dumps(newest))
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(str(part) for part in reason['loc']) or MANIFEST}: {reason['msg']}"

@@ -24,6 +24,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 _COMMANDS = {
     "count": ("camera_counting.cli.count", "count", "Count on pictures, folders and clips."),
     "import": ("camera_counting.cli.import_", "import_", "Turn a detector file into a logged MLflow model."),
+    "migrate": ("camera_counting.cli.migrate", "migrate", "Write a model of an older format in the newest."),
     "draw": ("camera_counting.cli.draw", "draw", "Draw a scene's lines and zones on a frame."),
     "doctor": ("camera_counting.cli.doctor", "doctor", "Show what this machine can run."),
 }
