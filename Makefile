@@ -12,14 +12,16 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 PYTHON ?= python3
 # where `make demo` works and what `make up` serves
 WORKSPACE ?= .demo
+# where `make model-ci` works
+MODEL_CI ?= .model-ci
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format lock bench soak up clean
+.PHONY: help install demo test lint format lock bench soak up model-ci clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 # uv comes from the package registry into the environment it then fills, with version and hashes from the same lock.
 .venv/.installed: requirements/dev.txt pyproject.toml
@@ -64,5 +66,9 @@ up: install  ## MLflow server, serving and the drift schedule together
 	@mkdir -p $(WORKSPACE)
 	WORKSPACE=$(abspath $(WORKSPACE)) $(BIN)/honcho start -f serving/Procfile
 
+# The same steps as .github/workflows/model-ci.yml, with a registry of its own that is thrown away.
+model-ci: install  ## data to a judged version by the tiny recipe, unless nothing changed since it passed
+	$(BIN)/python -m pipelines.model_ci --workspace $(MODEL_CI)
+
 clean:  ## remove what demo and tests made (not .venv)
-	rm -rf .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .demo .model-ci .pytest_cache .mypy_cache .ruff_cache .hypothesis
