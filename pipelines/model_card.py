@@ -28,6 +28,7 @@ from pipelines.card.record import ModelRecord, read_record
 from pipelines.card.sections import write_card
 from pipelines.card.texts import load_texts
 from pipelines.settings import StepSettings, explained
+from pipelines.trainers.training_folder import write_whole
 
 __all__ = ["CARD_FOLDER", "CARD_TAG", "ModelCardResult", "ModelCardSettings", "main", "run"]
 
@@ -98,9 +99,7 @@ def _files(card: Card, version: ModelVersion | None) -> dict[str, str]:
 def _write(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        part = folder / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / name)
+        write_whole(folder / name, text)
 
 
 def _log(record: ModelRecord, card: Card, files: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ and does nothing.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import click
 import mlflow
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from pydantic import Field
 
 from model_governance import collect, load_policy
@@ -24,10 +26,15 @@ from pipelines.ci.changes import LastRun, changed, digests_of, read_last, write_
 from pipelines.ci.recipe import Recipe, load_recipe
 from pipelines.ci.summary import stopped_summary, summary_of
 from pipelines.settings import StepSettings, explained
+from pipelines.trainers.training_folder import write_whole
 
 __all__ = ["ModelCiResult", "ModelCiSettings", "main", "run"]
 
 _MARKER = ".model-ci-workspace"
+_OF_ANOTHER_STORE = (
+    *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"),
+    *("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"),  # `mlflow run` sets them
+)
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -94,7 +101,7 @@ def run(settings: ModelCiSettings) -> ModelCiResult:
         return _run(settings, workspace, progress)
     except Exception as error:
         text = stopped_summary(progress.step, f"{type(error).__name__}: {error}")
-        (workspace / "summary.md").write_text(text, encoding="utf-8")
+        write_whole(workspace / "summary.md", text)
         raise
 
 
@@ -106,13 +113,13 @@ def _run(settings: ModelCiSettings, workspace: Path, progress: _Progress) -> Mod
     last = read_last(workspace / "last.json")
     different = changed(digests, last)
     if last is not None and last.passed and not different and not settings.force:
-        summary.write_text(last.summary, encoding="utf-8")
+        write_whole(summary, last.summary)
         return ModelCiResult(True, True, (), summary, store)
     for made in ("store", "data", "training"):
         shutil.rmtree(workspace / made, ignore_errors=True)
     with _throw_away_store(workspace / "store", store):
         text, passed, figures = _lifecycle(recipe, workspace, different, last, progress)
-    summary.write_text(text, encoding="utf-8")
+    write_whole(summary, text)
     write_last(workspace / "last.json", LastRun(digests=digests, passed=passed, figures=figures, summary=text))
     return ModelCiResult(passed, False, different, summary, store)
 
@@ -170,18 +177,25 @@ def _claim(workspace: Path) -> None:
 
 @contextmanager
 def _throw_away_store(folder: Path, uri: str) -> Iterator[None]:
-    """Tracking and registry in a folder of their own, whatever server the environment names."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    """Tracking and registry in a folder of their own, whatever server, run or experiment the environment names."""
+    uris = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    named = {key: value for key, value in os.environ.items() if key in _OF_ANOTHER_STORE}
     folder.mkdir(parents=True)
+    # Its default experiment keeps its files there, and not in the working directory.
+    SqlAlchemyStore(uri, (folder / "artifacts").as_uri())
+    for key in named:
+        del os.environ[key]
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        experiment = mlflow.create_experiment("model-ci", artifact_location=(folder / "artifacts").as_uri())
-        mlflow.set_experiment(experiment_id=experiment)
+        mlflow.set_experiment(experiment_id=SqlAlchemyStore.DEFAULT_EXPERIMENT_ID)
         yield
     finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        mlflow.set_tracking_uri(uris[0])
+        mlflow.set_registry_uri(uris[1])
+        for key in _OF_ANOTHER_STORE:
+            os.environ.pop(key, None)
+        os.environ.update(named)
 
 
 @explained

@@ -31,7 +31,7 @@ class DataSource(_Strict):
 class CameraStatement(_Strict):
     """How the people that a camera sees are treated."""
 
-    camera: Words = Field(description="Name of the camera, or a shell pattern of names.")
+    camera: str = Field(min_length=1, description="Name of the camera, or a shell pattern of names.")
     origin: str = Field("*", description="Only for data of such an origin (shell pattern).")
     statement: Words = Field(description="What is filmed, why, what is kept, and for how long.")
     legal_basis: str = Field("", description="Article 6 GDPR, or what holds where the camera hangs.")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.ci.recipe import Recipe
 from pipelines.datasets.fingerprint import fingerprint
+from pipelines.trainers.training_folder import write_whole
 
 __all__ = ["LastRun", "changed", "digests_of", "read_last", "write_last"]
 
@@ -70,9 +71,7 @@ def read_last(path: Path) -> LastRun | None:
 
 def write_last(path: Path, last: LastRun) -> None:
     """Whole or not at all: a run that is killed leaves that of the run before."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(last.model_dump(), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(last.model_dump(), indent=1) + "\n")
 
 
 def _found(patterns: Iterable[str], root: Path) -> list[Path]:

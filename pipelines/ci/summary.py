@@ -39,7 +39,7 @@ def summary_of(
     verdict = registered.verdict
     failed, total = len(verdict.failures), len(verdict.rows)
     state = f"passed all {total} gates" if verdict.passed else f"**failed {failed} of {total} gates**"
-    missing = ", ".join(card.card.missing)
+    missing = _cell(", ".join(card.card.missing), 1000)
     lines = [
         MARKER,
         f"## Model CI: {registered.name} {registered.semantic_version} {state}",
@@ -54,7 +54,7 @@ def summary_of(
         "",
         "### Record",
         "",
-        *(f"- {name}: `{value}`" for name, value in record.items()),
+        *(f"- {name}: `{_cell(value, 160)}`" for name, value in record.items()),
         f"- Model card: {'complete' if not missing else f'not recorded: {missing}'}",
     ]
     return _limited("\n".join(lines) + "\n")

@@ -105,7 +105,8 @@ class ReleaseNotes:
         if len(told) > most_metrics:
             lines.append(f"- {len(told) - most_metrics} more figures changed")
         lines += [f"- {text}" for text in (*self.data, *self.params, *self.code, *self.missing)]
-        return "\n".join(lines).rstrip() + "\n"
+        # One line each, and text alone: a parameter may hold anything.
+        return "\n".join(" ".join(line.split()).replace("<", "&lt;") for line in lines).rstrip() + "\n"
 
 
 def release_notes(name: str, version: str) -> ReleaseNotes:
@@ -218,7 +219,7 @@ def _by_context(evidence: Evidence) -> dict[str, str]:
 def _params(theirs: Evidence, mine: Evidence) -> tuple[str, ...]:
     names = sorted(theirs.params.keys() | mine.params.keys())
     changed = [
-        f"{name} {theirs.params.get(name, 'unset')} → {mine.params.get(name, 'unset')}"
+        f"{name} {_short(theirs.params.get(name, 'unset'))} → {_short(mine.params.get(name, 'unset'))}"
         for name in names
         if theirs.params.get(name) != mine.params.get(name)
     ]
@@ -244,6 +245,11 @@ def _standing(version: ModelVersion, standing: Standing) -> str:
     if number == standing.champion:
         parts.append("champion today")
     return "; ".join(parts) + "."
+
+
+def _short(value: str) -> str:
+    flat = " ".join(value.split())
+    return flat if len(flat) <= 80 else flat[:79] + "…"
 
 
 def _sentence(text: str) -> str:

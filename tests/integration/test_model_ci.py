@@ -46,8 +46,8 @@ def test_make_model_ci_from_data_to_a_judged_version(tmp_path: Path, root: Path)
         "PYTHONPATH": f"{root / 'plugins'}{os.pathsep}{root}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'production.db'}",
     }
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
-        environment.pop(name, None)
+    # as `mlflow run -e model_ci` starts it
+    environment |= {"MLFLOW_RUN_ID": "0" * 32, "MLFLOW_EXPERIMENT_ID": "7"}
 
     def run() -> subprocess.CompletedProcess[str]:
         words = [sys.executable, *command[1:-1], str(workspace)]
