@@ -9,6 +9,7 @@ import click
 from pydantic import Field
 
 from model_governance import Verdict, load_policy, register
+from model_governance.git_tag import tag_commit
 from pipelines.settings import StepSettings, explained
 
 __all__ = ["RegisterResult", "RegisterSettings", "main", "run"]
@@ -20,6 +21,9 @@ class RegisterSettings(StepSettings):
     model_uri: str = Field(description="models:/m-... or runs:/<run>/<path> of an evaluated model.")
     name: str = Field("camera-counter", description="Name of the registered model.")
     policy: Path = Field(Path(__file__).with_name("policy.yaml"), description="Policy file.")
+    git_tag: bool = Field(
+        False, description="set the git tag model/<name>/<semantic version> where the gates passed"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,12 @@ def run(settings: RegisterSettings) -> RegisterResult:
     Raises
     ------
     model_governance.GovernanceError
-        Where the policy cannot be read, or there is nothing to judge.
+        Where the policy cannot be read, there is nothing to judge, or the git tag cannot be set; the version is
+        registered then, and `model-governance tag` sets it once the reason is gone.
     """
     done = register(settings.model_uri, settings.name, load_policy(settings.policy))
+    if settings.git_tag and done.passed:
+        tag_commit(done.name, done.version)
     return RegisterResult(done.name, done.version, done.semantic_version, done.verdict, done.created)
 
 
