@@ -74,6 +74,9 @@ def test_a_model_of_new_data_follows_a_champion_of_old_data(tracking: str, tmp_p
     training = _prepared_and_trained(first, tmp_path, 0.6)
     begun = main.run(first)
     assert (begun.training_run_id, begun.trained_anew) == (training, False)
+    described = MlflowClient().get_model_version("camera-counter", begun.registered.version)
+    assert described.tags["model_card"] == "model_card/camera-counter-1.0.0"
+    assert "under `model_card/camera-counter-1.0.0`" in described.description
     assert begun.registered.passed
     promote("camera-counter", begun.registered.version, "Ann", "the first")
     shown = mlflow.get_run(training).data
