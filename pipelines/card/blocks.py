@@ -108,7 +108,8 @@ class Card:
     identity : mapping
         What tells this model from every other: URIs, run, digests.
     missing : tuple of str
-        What a complete card would hold: keys of sections, and ``data.licence.<origin>``, ``privacy.<camera>``.
+        What a complete card would hold: keys of sections, and ``data.licence.<origin>``, ``privacy.<camera>``,
+        ``privacy.<camera>.legal_basis``.
     cameras : mapping of name to its record
         Pictures by split, and what is said of its privacy; a camera without a statement has None there.
     """

@@ -70,7 +70,11 @@ def write_card(record: ModelRecord, texts: CardTexts) -> Card:
     missing += [f"data.licence.{origin or 'unknown origin'}" for origin in _without_licence(record, texts)]
     if record.cameras is None:
         missing.append("privacy.cameras")
-    missing += [f"privacy.{name}" for name, said in cameras.items() if said["statement"] is None]
+    for name, said in cameras.items():
+        if said["statement"] is None:
+            missing.append(f"privacy.{name}")
+        elif said["legal_basis"] is None:
+            missing.append(f"privacy.{name}.legal_basis")
     return Card(_title(record), _identity(record), sections, tuple(missing), cameras)
 
 
@@ -218,17 +222,22 @@ def _limits(record: ModelRecord, texts: CardTexts, metrics: Mapping[str, float])
 
 
 def _camera_statements(record: ModelRecord, texts: CardTexts) -> dict[str, dict[str, Any]]:
+    """By camera: its pictures, what is said of it, and by which right; None where nothing is said."""
+    general = (texts.privacy.legal_basis if texts.privacy else "") or None
     found: dict[str, dict[str, Any]] = {}
     for camera in record.cameras or ():
         name = camera.name or UNNAMED
         said = texts.statement_of(camera.name, camera.origin) if camera.name else None
-        known = found.setdefault(name, {"pictures": {}, "statement": said.statement if said else None})
+        fresh: dict[str, Any] = {
+            "pictures": {},
+            "statement": said.statement if said else None,
+            "legal_basis": (said.legal_basis or general) if said else None,
+        }
+        known = found.setdefault(name, fresh)
         for split, number in camera.pictures.items():
             known["pictures"][split] = known["pictures"].get(split, 0) + number
         if said is None:
-            known["statement"] = None  # the same name in data of which nothing is said
-        elif said.legal_basis:
-            known["legal_basis"] = said.legal_basis
+            known["statement"] = known["legal_basis"] = None  # the same name in data of which nothing is said
     return found
 
 
@@ -249,7 +258,11 @@ def _privacy(record: ModelRecord, texts: CardTexts) -> tuple[Block, ...]:
     statements = _camera_statements(record, texts)
     if statements:
         rows = tuple(
-            (name, " ".join(str(said["statement"] or "not recorded").split()), str(said.get("legal_basis", "–")))
+            (
+                name,
+                " ".join(str(said["statement"] or "not recorded").split()),
+                str(said["legal_basis"] or "not recorded"),
+            )
             for name, said in statements.items()
         )
         blocks.append(Table("Cameras", ("camera", "statement", "legal basis"), rows))
@@ -285,9 +298,8 @@ def _changes(record: ModelRecord) -> tuple[Block, ...]:
     if notes is None:
         return ()
     after = f", after {notes.follows}" if notes.follows else ""
-    blocks: list[Block] = [
-        Text(f"{notes.semantic_version}{after}, registered {notes.created:%Y-%m-%d}. {notes.reason}".strip())
-    ]
+    why = notes.reason or "no reason told"
+    blocks: list[Block] = [Text(f"{notes.semantic_version}{after}, registered {notes.created:%Y-%m-%d}: {why}.")]
     rows = tuple(
         (
             each.metric,

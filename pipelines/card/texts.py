@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -109,5 +110,10 @@ def load_texts(path: Path) -> CardTexts:
 
 
 def card_schema() -> dict[str, Any]:
-    """JSON schema of the file, every key explained."""
+    """JSON schema of the file, every key explained; shipped as ``model_card.schema.json`` beside this module."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **CardTexts.model_json_schema()}
+
+
+if __name__ == "__main__":
+    text = json.dumps(card_schema(), indent=2) + "\n"
+    Path(__file__).with_name("model_card.schema.json").write_text(text, encoding="utf-8")

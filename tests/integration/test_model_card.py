@@ -57,7 +57,7 @@ TEXTS = {
     "intended_use": ["Totals per hour."],
     "excluded_use": ["Recognising anybody."],
     "limits": ["Crowds are undercounted."],
-    "privacy": {"statement": "Counts alone are kept.", "controller": "The city"},
+    "privacy": {"statement": "Counts alone are kept.", "controller": "The city", "legal_basis": "Art. 6 (1) e"},
     "data_sources": [{"origin": "rect*", "licence": "CC0-1.0", "description": "Coloured rectangles."}],
     "cameras": [
         {"camera": "cam-*", "origin": "rectangles", "statement": "Shows rectangles alone.", "legal_basis": "none"},
@@ -172,7 +172,11 @@ def test_everything_that_is_recorded_stands_on_the_card(recorded: str, tmp_path:
             "statement": "Shows rectangles alone.",
             "legal_basis": "none",
         },
-        "cam-2": {"pictures": {"train": 6, "val": 2, "test": 2}, "statement": "Looks at the second gate."},
+        "cam-2": {
+            "pictures": {"train": 6, "val": 2, "test": 2},
+            "statement": "Looks at the second gate.",
+            "legal_basis": "Art. 6 (1) e",  # what holds for all
+        },
     }
     for text in ("Counts people at a gate.", "0.25 to 0.75", "Looks at the second gate.", "Model card complete"):
         assert text in html
@@ -185,9 +189,10 @@ def test_the_same_record_makes_the_same_card(recorded: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "missing"),
     [
+        ({"privacy": {"statement": "Counts alone are kept."}}, ["privacy.cam-2.legal_basis"]),
         ({"purpose": None}, ["purpose"]),
         ({"limits": None}, ["limits.known"]),
-        ({"privacy": None}, ["privacy"]),
+        ({"privacy": None}, ["privacy", "privacy.cam-2.legal_basis"]),
         ({"excluded_use": []}, ["excluded_use"]),
         ({"data_sources": [{"origin": "coco:*", "licence": "CC-BY-4.0"}]}, ["data.licence.rectangles"]),
         ({"cameras": [{"camera": "cam-1", "statement": "A gate."}]}, ["privacy.cam-2"]),
@@ -323,6 +328,8 @@ def test_the_texts_that_come_with_the_project_fit_their_schema(root: Path) -> No
     import jsonschema
 
     content = yaml.safe_load((root / "pipelines" / "model_card.yaml").read_text())
+    shipped = json.loads((root / "pipelines" / "card" / "model_card.schema.json").read_text())
+    assert shipped == card_schema(), "write it anew: python -m pipelines.card.texts"
     jsonschema.validate(content, card_schema())
     for name, definition in {"": card_schema(), **card_schema()["$defs"]}.items():
         for key, described in definition["properties"].items():
