@@ -16,7 +16,7 @@ from model_governance.admission import refusal
 from model_governance.assessment import champion_evidence
 from model_governance.bundle import MATERIALS_TAG, Bundle, write_bundle
 from model_governance.description import describe
-from model_governance.errors import EvidenceError, GateError, TransitionError
+from model_governance.errors import EvidenceError, GateError, TransitionError, VersioningError
 from model_governance.evidence import Evidence, collect
 from model_governance.gates import Verdict, judge
 from model_governance.materials import bill_of_materials
@@ -90,7 +90,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     TransitionError
         Where these very files were rejected or rolled back; says by whom, when and why.
     VersioningError
-        Where the model's run claims to be a smaller step than it is. Nothing is registered then.
+        Where the model's run claims to be a smaller step than it is, or another registration took the number at
+        the same moment. Nothing is registered then.
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
     evidence = collect(model_uri, policy)
@@ -173,11 +174,25 @@ def _create_version(
         description=text,
     )
     # Two at once may both have seen no version with these files: the older one stays, on both sides.
-    first = _with_files(versions_of(client, name), evidence.artifact.digest)
+    versions = versions_of(client, name)
+    first = _with_files(versions, evidence.artifact.digest)
     if first is not None and str(first.version) != str(created.version):
         client.delete_model_version(name, created.version)
         return first
+    _require_own_number(client, created, versions)
     return created
+
+
+def _require_own_number(client: MlflowClient, created: ModelVersion, versions: dict[str, ModelVersion]) -> None:
+    """Two models at once may both have found the same number free: it stays with the older version."""
+    number = created.tags.get("semantic_version")
+    for other in versions.values():
+        if int(other.version) < int(created.version) and other.tags.get("semantic_version") == number:
+            client.delete_model_version(created.name, created.version)
+            raise VersioningError(
+                f"version {other.version} of {created.name!r} became {number} at the same moment, so this model "
+                "was not registered; register it again"
+            )
 
 
 def _renew(client: MlflowClient, version: ModelVersion, tags: dict[str, str], text: str) -> ModelVersion:

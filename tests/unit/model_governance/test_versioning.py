@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from model_governance import GovernanceError, Policy, VersioningError, collect, promote, register
+from model_governance import GovernanceError, Policy, VersioningError, collect, promote, register, registration
 from model_governance.change_log import change_log, release_notes
 from model_governance.cli import main
 from model_governance.git_tag import tag_commit
@@ -121,6 +121,26 @@ def test_a_patch_that_learnt_something_new_is_refused(make_model: MakeModel, pol
     with pytest.raises(VersioningError, match=r"learnt from other data .*it is retrained; remove the tag change"):
         register(more, "m", policy)
     assert _versions() == 2
+
+
+def test_two_registrations_at_once_never_share_a_number(
+    make_model: MakeModel, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(make_model(1), "m", policy)
+    slow, quick = make_model(2), make_model(3)
+    write = registration.write_bundle
+
+    def overtaken(*arguments: object) -> str:
+        """By another registration, after the number was found and before the version is there."""
+        monkeypatch.setattr(registration, "write_bundle", write)
+        assert register(quick, "m", policy).semantic_version == "1.1.0"
+        return str(write(*arguments))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registration, "write_bundle", overtaken)
+    with pytest.raises(VersioningError, match=r"version 2 of 'm' became 1\.1\.0 at the same moment"):
+        register(slow, "m", policy)
+    assert _versions() == 2, "nothing half-registered"
+    assert register(slow, "m", policy).semantic_version == "1.2.0"
 
 
 def test_a_policy_that_calls_more_the_interface_makes_no_major_version(
