@@ -30,7 +30,7 @@ class LatencyRatio:
 
 
 def latency_ratio(
-    mine: Detecting, theirs: Detecting, pictures: Sequence[LabelledPicture], *, rounds: int = 6
+    mine: Detecting, theirs: Detecting, pictures: Sequence[LabelledPicture], *, rounds: int = 8
 ) -> LatencyRatio:
     """Time both on each picture, one after the other, in alternating order.
 
@@ -46,20 +46,19 @@ def latency_ratio(
     rounds : int
         How often each picture is detected by each.
     """
-    best: dict[str, list[float]] = {"mine": [], "theirs": []}
-    sides = [("mine", mine), ("theirs", theirs)]
-    for _, model in sides:
-        model.detect([read_picture(pictures[0])])  # the first call compiles and allocates
-    for place, picture in enumerate(pictures):
-        image = read_picture(picture)
-        taken: dict[str, list[float]] = {"mine": [], "theirs": []}
-        for turn in range(rounds):
-            for name, model in sides if (place + turn) % 2 else reversed(sides):
+    images = [read_picture(picture) for picture in pictures]
+    sides = (mine, theirs)
+    for model in sides:
+        model.detect([images[0]])  # the first call compiles and allocates
+    seconds = np.empty((2, rounds, len(images)))
+    # Round by round, so that what disturbs one moment does not fall on all the rounds of a picture.
+    for turn in range(rounds):
+        for place, image in enumerate(images):
+            for side in (0, 1) if (place + turn) % 2 else (1, 0):
                 start = time.perf_counter()
-                model.detect([image])
-                taken[name].append(time.perf_counter() - start)
-        for name, _ in sides:
-            best[name].append(min(taken[name]))
+                sides[side].detect([image])
+                seconds[side, turn, place] = time.perf_counter() - start
+    best = seconds.min(axis=1)
     # The mean of logarithms is that of ratios: one slow picture weighs no more than another.
-    gap = paired_difference(np.log(best["mine"]), np.log(best["theirs"]))
+    gap = paired_difference(np.log(best[0]), np.log(best[1]))
     return LatencyRatio(float(np.exp(gap.value)), float(np.exp(gap.low)), float(np.exp(gap.high)))
