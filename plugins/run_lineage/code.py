@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["checkout_tags"]
+from run_lineage.checkout import git, root_of
+
+__all__ = ["checkout_tags", "lock_digest", "lock_files"]
 
 _LOCKS = ("requirements/*.txt", "requirements*.txt", "conda.yaml", "uv.lock", "poetry.lock", "pixi.lock")
-_PATIENCE_SECONDS = 2.0
 
 
 def checkout_tags(folder: Path | None = None) -> dict[str, str]:
     """Tags of the checkout around a folder (the working directory by default); none outside of one."""
     folder = folder or Path.cwd()
     tags = _state(folder)
-    root = _root(folder) if tags else None
+    root = root_of(folder) if tags else None
     script = _script()
     if script is not None:
         tags["lineage.entry_point"] = _relative(script, root)
-    if root is not None and (digest := _lock_digest(root)):
+    if root is not None and (digest := lock_digest(root)):
         tags["lineage.lock_digest"] = digest
     return tags
 
@@ -58,25 +57,10 @@ def _commit(folder: Path) -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:
-    """The lines of git's answer; None where there is no git, no checkout, or no answer in time."""
-    try:
-        answer = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            # A run must not take the index lock away from somebody who is committing.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return answer.stdout.splitlines()
-
-
-def _root(folder: Path) -> Path | None:
-    return next((up for up in (folder.resolve(), *folder.resolve().parents) if (up / ".git").exists()), None)
+    """The lines of git's answer; None where there is none."""
+    answer = git(folder, *arguments)
+    # A file's name may be any bytes; of it only whether it is there is wanted.
+    return None if answer is None else answer.decode("utf-8", "replace").splitlines()
 
 
 def _script() -> Path | None:
@@ -91,9 +75,15 @@ def _relative(script: Path, root: Path | None) -> str:
     return script.name
 
 
-def _lock_digest(root: Path) -> str | None:
+def lock_files(root: Path) -> list[Path]:
+    """The checkout's lock files, sorted."""
+    return sorted({path for pattern in _LOCKS for path in root.glob(pattern) if path.is_file()})
+
+
+def lock_digest(root: Path) -> str | None:
+    """SHA-256 over names, sizes and bytes of the lock files; None where there is none."""
     digest, found = hashlib.sha256(), False
-    for path in sorted({path for pattern in _LOCKS for path in root.glob(pattern)}):
+    for path in lock_files(root):
         try:
             content = path.read_bytes()
         except OSError:
