@@ -24,7 +24,7 @@ from pipelines.drift.html import write_evidently
 from pipelines.drift.mail import Delivery, MailboxFolder, Notifier, SmtpServer, Spooled
 from pipelines.drift.message import compose, plot
 from pipelines.drift.performance import Performance, measure, read_labels
-from pipelines.drift.record import evaluated_mae, last_decision, last_training, record
+from pipelines.drift.record import evaluated_mae, last_decision, last_training, record, versions_in
 from pipelines.drift.report import DriftReport, compare
 from pipelines.drift.settings import DriftSettings
 from pipelines.drift.spans import of_newest_model
@@ -74,7 +74,7 @@ def run(settings: DriftSettings) -> DriftResult:
             page = Path(folder) / "drift-report.html"
             evidently = write_evidently(report, reference, current, page, Path(folder) / "evidently.json")
             picture = plot(report, reference, current)
-            record(settings, report, decision, performance, Path(folder))
+            record(settings, report, decision, performance, Path(folder), versions_in(current))
             result = DriftResult(report, decision, active.info.run_id, performance, None, evidently)
             delivery = _mail(settings, result, picture, page if page.exists() else None)
         if delivery is not None:

@@ -37,6 +37,7 @@ from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.labelled_table import labelled_dataset
 from pipelines.leaks import refuse_leaking_splits, refuse_learnt
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import is_rerun, record_step
 
 __all__ = ["EvaluateResult", "EvaluateSettings", "main", "run"]
 
@@ -115,17 +116,21 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
     all_known = refuse_learnt(dataset, source_run)
     others = _others(settings, dataset)
     nested = mlflow.active_run() is not None
-    evidence = settings.confidence is None
     with mlflow.start_run(
         run_name=f"evaluate {model_id}",
         nested=nested,
         parent_run_id=None if nested else source_run,
         log_system_metrics=False,
     ) as active:
+        # A repetition of an earlier evaluation is compared with that one; it does not take its place.
+        evidence = settings.confidence is None and not is_rerun()
         mlflow.set_tags(
             {"step": "evaluate", "model_uri": f"models:/{model_id}", "evidence": str(evidence).lower()}
         )
         mlflow.log_params({"confidence": settings.confidence, "clips": settings.clips})
+        # An alias may stand on another version tomorrow: the record names the model itself.
+        exact = settings.model_copy(update={"model_uri": f"models:/{model_id}"})
+        record_step("evaluate", exact, data=(dataset.digest,))
         table = labelled_dataset(dataset, "test")
         # Beside what MLflow logs by itself, so that the run says what the data was used for.
         mlflow.log_input(table, context="test")

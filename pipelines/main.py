@@ -23,6 +23,7 @@ from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import load_dataset
 from pipelines.prepare import PrepareResult, PrepareSettings
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import champion_of, note_trigger, record_step, require_trigger
 from pipelines.train import TrainSettings
 from pipelines.trainers import make_trainer, weights_digest
 from pipelines.validate import measure_infrastructure, reads_serving
@@ -79,8 +80,13 @@ def run(settings: MainSettings) -> Lifecycle:
         Whatever stopped a step; what earlier steps made stays and is taken up again by the next call.
     """
     policy = load_policy(settings.policy)  # before hours of training, not after them
+    if settings.train.triggered_by is not None:
+        require_trigger(settings.train.triggered_by)
     with mlflow.start_run(run_name="main", nested=mlflow.active_run() is not None):
         mlflow.set_tag("step", "main")
+        record_step("main", settings, parent=champion_of(settings.name))
+        if settings.train.triggered_by is not None:
+            note_trigger(settings.train.triggered_by)  # also where a finished training is taken up
         prepared = prepare.run(prepare_settings(settings))
         model_uri, run_id, anew = train_or_take_up(train_settings(settings), prepared.digest, reuse=settings.reuse)
         evaluated = evaluate.run(evaluate.EvaluateSettings(model_uri=model_uri, data=prepared.folder))
@@ -107,7 +113,7 @@ def prepare_settings(settings: MainSettings) -> PrepareSettings:
 def train_settings(settings: MainSettings) -> TrainSettings:
     """The train step's settings, in this workspace."""
     places = {"data": settings.workspace / "data", "work": settings.workspace / "training"}
-    return settings.train.model_copy(update=places)
+    return settings.train.model_copy(update={**places, "follows": settings.name})
 
 
 def train_or_take_up(settings: TrainSettings, digest: str, *, reuse: bool = True) -> tuple[str, str, bool]:
@@ -144,7 +150,9 @@ def finished_training(plan: str) -> tuple[str, str] | None:
 
 def plan_of(settings: TrainSettings, digest: str) -> str:
     """What decides how a training turns out: data, settings, weights, library; where it is done does not."""
-    decisive = settings.model_dump(mode="json", exclude={"data", "work", "resume", "name"})
+    decisive = settings.model_dump(
+        mode="json", exclude={"data", "work", "resume", "name", "follows", "triggered_by"}
+    )
     made_of = [digest, decisive, weights_digest(settings.weights), make_trainer(settings.trainer).library()]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

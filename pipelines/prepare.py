@@ -26,6 +26,7 @@ from pipelines.datasets.store import ContentStore
 from pipelines.datasets.validation import ValidationReport
 from pipelines.prepare_settings import PrepareSettings
 from pipelines.settings import explained
+from pipelines.step_record import record_step
 
 __all__ = ["PrepareResult", "PrepareSettings", "main", "run"]
 
@@ -97,6 +98,7 @@ def _record_run(
     source = StoredSource(settings.store_uri, dataset.digest, settings.origin)
     with mlflow.start_run(run_name=f"prepare {settings.name}", nested=mlflow.active_run() is not None) as active:
         mlflow.set_tags({"step": "prepare", "dataset_digest": dataset.digest, "reused": str(reused).lower()})
+        record_step("prepare", settings, data=(dataset.digest,))
         mlflow.log_params(_flat(settings.model_dump(mode="json")))
         for split in dataset.splits:
             if dataset.manifest.splits[split]:

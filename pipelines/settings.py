@@ -92,12 +92,14 @@ def _refusals() -> tuple[type[Exception], ...]:
     from model_governance.errors import GovernanceError
     from pipelines.datasets.errors import DatasetError
     from pipelines.trainers.trainer import TrainingError
+    from run_lineage import LineageError
 
     return (
         CountingError,
         DatasetError,
         EvaluationError,
         GovernanceError,
+        LineageError,
         TrainingError,
         MlflowException,
         OSError,

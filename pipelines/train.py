@@ -17,6 +17,7 @@ from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import champion_of, note_trigger, record_step, require_trigger
 from pipelines.trainers import (
     Trained,
     Trainer,
@@ -54,6 +55,10 @@ class TrainSettings(StepSettings):
     )
     name: str = Field("detector", pattern=r"^[\w.-]+$", description="name of run and folder")
     work: Path = Field(Path(".training"), description="where trainings are kept, to be resumed")
+    follows: str | None = Field(
+        None, description="registered model that this is a candidate for; its champion is recorded as the parent"
+    )
+    triggered_by: str | None = Field(None, description="run of the drift report that asked for this training")
     resume: bool = Field(False, description="go on with the newest unfinished training of the same settings")
 
 
@@ -84,6 +89,8 @@ def run(settings: TrainSettings, *, listener: TrainingListener | None = None) ->
     TrainingError
         Where the training cannot start or go on, or the export sees other things than what was trained.
     """
+    if settings.triggered_by is not None:
+        require_trigger(settings.triggered_by)
     dataset = load_dataset(settings.data)
     trainer = make_trainer(settings.trainer)
     plan = _plan(settings, dataset, trainer)
@@ -127,6 +134,15 @@ def _log_start(settings: TrainSettings, plan: TrainingPlan, dataset: PreparedDat
     params |= {f"option.{name}": value for name, value in plan.options.items()}
     mlflow.log_params(params)
     mlflow.set_tags({"step": "train", "trainer": settings.trainer})
+    record_step(
+        "train",
+        settings,
+        data=(dataset.digest,),
+        files={"weights": settings.weights, "model": Path(settings.model)},
+        parent=champion_of(settings.follows) if settings.follows else None,
+    )
+    if settings.triggered_by is not None:
+        note_trigger(settings.triggered_by)
     source = stored_source(dataset)
     for split, context in (("train", "training"), ("val", "validation")):
         mlflow.log_input(CameraDataset(dataset, source, split), context=context)

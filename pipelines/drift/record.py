@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -17,7 +18,7 @@ from pipelines.drift.performance import Performance
 from pipelines.drift.report import DriftReport
 from pipelines.drift.settings import DriftSettings
 
-__all__ = ["evaluated_mae", "last_decision", "last_training", "record"]
+__all__ = ["evaluated_mae", "last_decision", "last_training", "record", "versions_in"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,12 +66,21 @@ def last_decision(name: str, experiment: str) -> datetime | None:
     return datetime.fromtimestamp(runs[0].info.start_time / 1000, UTC) if runs else None
 
 
+def versions_in(predictions: pd.DataFrame) -> list[str]:
+    """The versions that some predictions are of, as ``name/version``, sorted; none where the rows do not say."""
+    if not {"model_name", "model_version"} <= set(predictions):
+        return []
+    pairs = predictions[["model_name", "model_version"]].fillna("").astype(str).drop_duplicates()
+    return sorted(f"{name}/{version}" for name, version in pairs.itertuples(index=False) if name and version)
+
+
 def record(
     settings: DriftSettings,
     report: DriftReport,
     decision: Decision,
     performance: Performance | None,
     folder: Path,
+    versions: Sequence[str] = (),
 ) -> None:
     """Everything that the pass found, in its MLflow run: artefacts, metrics over time, tags to search by."""
     content = {
@@ -91,6 +101,7 @@ def record(
             "drift.cameras": ", ".join(report.cameras)[:5000],
             "retrain.decision": "retrain" if decision.retrain else "keep",
             "retrain.reasons": decision.sentence[:5000],
+            **({"drift.versions": "\n".join(versions)[:5000]} if versions else {}),
         }
     )
     mlflow.log_metrics(dict(_metrics(report, performance)))
