@@ -91,6 +91,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     from counting_evaluator.errors import EvaluationError
     from model_governance.errors import GovernanceError
     from pipelines.datasets.errors import DatasetError
+    from pipelines.lineage_graph.errors import LineageGraphError
     from pipelines.reproduction.errors import ReproductionError
     from pipelines.trainers.trainer import TrainingError
     from run_lineage import LineageError
@@ -101,6 +102,7 @@ def _refusals() -> tuple[type[Exception], ...]:
         EvaluationError,
         GovernanceError,
         LineageError,
+        LineageGraphError,
         ReproductionError,
         TrainingError,
         MlflowException,

@@ -1,0 +1,85 @@
+"""The graph as a value: nodes with a few lines of text, and edges from what was first to what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Edge", "Graph", "Kind", "Node"]
+
+Kind = Literal["data", "run", "model", "version", "approval", "serving", "log", "drift", "more"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One thing that happened or that there is.
+
+    Parameters
+    ----------
+    id : str
+        Unlike any other's.
+    kind : str
+        What it is; decides its colour.
+    title : str
+        One line.
+    lines : tuple of str
+        What else a reader wants to see at once.
+    facts : mapping of str to str
+        Whole digests, ids and comments, for the table below the picture.
+    url : str or None
+        Its page in the MLflow UI.
+    """
+
+    id: str
+    kind: Kind
+    title: str
+    lines: tuple[str, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From what was there before to what came of it."""
+
+    source: str
+    target: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes and edges; edges lead between nodes of the graph, and in no circle.
+
+    Parameters
+    ----------
+    start : str
+        Id of the node that was asked for.
+    cut : bool
+        Whether there is more than was drawn.
+    """
+
+    start: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    cut: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "format_version": 1,
+            "start": self.start,
+            "cut": self.cut,
+            "nodes": [
+                {
+                    "id": n.id,
+                    "kind": n.kind,
+                    "title": n.title,
+                    "lines": list(n.lines),
+                    "facts": n.facts,
+                    "url": n.url,
+                }
+                for n in self.nodes
+            ],
+            "edges": [{"source": e.source, "target": e.target, "label": e.label} for e in self.edges],
+        }
