@@ -47,6 +47,12 @@ def settings_here(
     changed |= {name: str(place / folder) for name, folder in step.places.items()}
     if step.data is not None:
         changed[step.data] = str(data)
+    for name in step.reads:
+        # The step runs in the worktree now; what lies there goes before what lies here.
+        given = Path(str(changed[name]))
+        is_word = changed[name] == "generated"  # whatever folder has that name
+        if not is_word and not (code / given).exists() and given.exists():
+            changed[name] = str(given.resolve())
     for name, digest in record.files.items():
         changed[name] = str(_file(name, str(record.settings[name]), digest, (code, Path())))
     return changed

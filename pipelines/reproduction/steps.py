@@ -19,6 +19,8 @@ class Repeatable:
         Where its ``run`` is, and the name of its settings' class there.
     data : str or None
         The setting that names the folder of a prepared data set.
+    reads : tuple of str
+        Settings that may name a folder or file outside the checkout, relative to where the step was run.
     places : mapping of str to str
         Settings that name where it writes, and the folder of the scratch place that they are given instead.
     fixed : mapping of str to value
@@ -32,6 +34,7 @@ class Repeatable:
     module: str
     settings: str
     data: str | None = None
+    reads: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     epochs: bool = False
@@ -42,6 +45,7 @@ REPEATABLE: Mapping[str, Repeatable] = {
     "prepare": Repeatable(
         "pipelines.prepare",
         "PrepareSettings",
+        reads=("source",),
         places={"out": "prepared", "store": "store"},
         exact=("dataset/dataset.json", "dataset/data.yaml", ".truth.json"),
     ),
