@@ -18,7 +18,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from model_governance import load_policy
-from pipelines import evaluate, model_card, prepare, register, train
+from pipelines import evaluate, prepare, register, train
 from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import load_dataset
 from pipelines.prepare import PrepareResult, PrepareSettings
@@ -72,7 +72,7 @@ class Lifecycle:
 
 
 def run(settings: MainSettings) -> Lifecycle:
-    """Prepare, train, evaluate, serve where the policy asks how that goes, write the model card, register.
+    """Prepare, train, evaluate, serve where the policy asks how that goes, register with a model card.
 
     Raises
     ------
@@ -94,13 +94,9 @@ def run(settings: MainSettings) -> Lifecycle:
             evaluate_champion(settings.name, model_uri, prepared.folder)
         if reads_serving(policy):
             measure_infrastructure(model_uri, load_dataset(prepared.folder))
-        model_card.run(model_card.ModelCardSettings(model_uri=model_uri))  # gates may ask for it
         registered = register.run(
             register.RegisterSettings(model_uri=model_uri, name=settings.name, policy=settings.policy)
         )
-        model_card.run(
-            model_card.ModelCardSettings(model_uri=f"models:/{registered.name}/{registered.version}")
-        )  # now with what changed, and what the gates said
         mlflow.set_tags({"model_uri": model_uri, "version": registered.version})
     return Lifecycle(prepared, model_uri, run_id, anew, evaluated, registered)
 

@@ -19,8 +19,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from pydantic import Field
 
+from model_governance import Policy
 from model_governance.change_log import change_log
 from model_governance.description import LIMIT
+from model_governance.policy import TagRule
 from pipelines.card.blocks import Card
 from pipelines.card.html import to_html
 from pipelines.card.markdown import to_markdown
@@ -30,7 +32,19 @@ from pipelines.card.texts import load_texts
 from pipelines.settings import StepSettings, explained
 from pipelines.trainers.training_folder import write_whole
 
-__all__ = ["CARD_FOLDER", "CARD_TAG", "ModelCardResult", "ModelCardSettings", "main", "run"]
+__all__ = [
+    "CARD_FOLDER",
+    "CARD_TAG",
+    "TEXTS",
+    "ModelCardResult",
+    "ModelCardSettings",
+    "is_asked_for",
+    "main",
+    "run",
+]
+
+TEXTS = Path(__file__).with_name("model_card.yaml")
+"""Purpose, limits and privacy, as people wrote them."""
 
 CARD_FOLDER = "model_card"
 CARD_TAG = "model_card"
@@ -46,10 +60,7 @@ class ModelCardSettings(StepSettings):
     name: str | None = Field(
         None, description="registered model under which a version of a logged model is looked for"
     )
-    texts: Path = Field(
-        Path(__file__).with_name("model_card.yaml"),
-        description="purpose, limits and privacy, as people wrote them",
-    )
+    texts: Path = Field(TEXTS, description="purpose, limits and privacy, as people wrote them")
     out: Path | None = Field(None, description="folder to write the card into as well")
     log: bool = Field(True, description="keep it with the model's run; false only writes it to --out")
 
@@ -83,6 +94,11 @@ def run(settings: ModelCardSettings) -> ModelCardResult:
         _write(settings.out, files)
     place = _log(record, card, files) if settings.log else None
     return ModelCardResult(card, record.evidence.run_id, place)
+
+
+def is_asked_for(policy: Policy) -> bool:
+    """Whether a gate reads the tags that a card leaves."""
+    return any(isinstance(rule, TagRule) and rule.tag.startswith(CARD_TAG) for _, rule in policy.rules())
 
 
 def _files(card: Card, version: ModelVersion | None) -> dict[str, str]:

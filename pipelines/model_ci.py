@@ -21,7 +21,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from pydantic import Field
 
 from model_governance import collect, load_policy
-from pipelines import evaluate, model_card, prepare, register, train
+from pipelines import evaluate, prepare, register, train
 from pipelines.ci.changes import LastRun, changed, digests_of, read_last, write_last
 from pipelines.ci.recipe import Recipe, load_recipe
 from pipelines.ci.summary import stopped_summary, summary_of
@@ -137,15 +137,14 @@ def _lifecycle(
         trained = train.run(recipe.train_settings(prepared.folder, workspace / "training"))
         progress.begin("evaluate")
         evaluate.run(evaluate.EvaluateSettings(model_uri=trained.model_uri, data=prepared.folder, worst=4))
-        progress.begin("model card")
-        model_card.run(model_card.ModelCardSettings(model_uri=trained.model_uri, texts=recipe.texts))
         progress.begin("register")
         registered = register.run(
-            register.RegisterSettings(model_uri=trained.model_uri, name=recipe.name, policy=recipe.policy)
+            register.RegisterSettings(
+                model_uri=trained.model_uri, name=recipe.name, policy=recipe.policy, texts=recipe.texts
+            )
         )
         progress.begin("summary")
         version = f"models:/{registered.name}/{registered.version}"
-        card = model_card.run(model_card.ModelCardSettings(model_uri=version, texts=recipe.texts))
         evidence = collect(version, policy.versioning)
         figures = {name: measured.value for name, measured in evidence.metrics.items()}
         record = {
@@ -156,7 +155,7 @@ def _lifecycle(
             "Data": prepared.digest,
             "Policy": policy.digest,
         }
-        text = summary_of(registered, figures, card, record, different, last)
+        text = summary_of(registered, figures, registered.card, record, different, last)
         mlflow.log_text(text, "summary.md")
         mlflow.set_tag("gates", "passed" if registered.passed else "failed")
     return text, registered.passed, figures

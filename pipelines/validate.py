@@ -17,7 +17,7 @@ from pydantic import Field
 
 from model_governance import Assessment, Evidence, Policy, assess, collect, evaluation_of, load_policy
 from model_governance.source import locate
-from pipelines import evaluate
+from pipelines import evaluate, model_card
 from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.infrastructure import Infrastructure, measure_serving
@@ -45,6 +45,7 @@ class ValidateSettings(StepSettings):
     data: Path = Field(description="folder of a prepared data set; its test split and its clips are used")
     name: str = Field("camera-counter", description="registered model whose champion it is held against")
     policy: Path = Field(Path(__file__).with_name("policy.yaml"), description="policy file")
+    texts: Path = Field(model_card.TEXTS, description="what people say on the model card")
     pictures: int = Field(24, ge=1, le=1000, description="test pictures that the served model is asked about")
     env_manager: Literal["local", "uv"] = Field(
         "local", description="local serves with the packages of this environment, uv builds the model's own"
@@ -99,6 +100,8 @@ def run(settings: ValidateSettings) -> ValidateResult:
     )
     if policy.compares:
         evaluate_champion(settings.name, settings.model_uri, settings.data)
+    if model_card.is_asked_for(policy):
+        model_card.run(model_card.ModelCardSettings(model_uri=settings.model_uri, texts=settings.texts))
     return ValidateResult(assess(settings.model_uri, policy, settings.name), infrastructure, run_id, anew)
 
 

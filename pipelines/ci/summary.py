@@ -22,7 +22,7 @@ _MOST_CHARACTERS = 60_000  # a comment on a pull request holds 65,536
 def summary_of(
     registered: RegisterResult,
     figures: Mapping[str, float],
-    card: ModelCardResult,
+    card: ModelCardResult | None,
     record: Mapping[str, str],
     changed: Sequence[str],
     last: LastRun | None,
@@ -39,7 +39,6 @@ def summary_of(
     verdict = registered.verdict
     failed, total = len(verdict.failures), len(verdict.rows)
     state = f"passed all {total} gates" if verdict.passed else f"**failed {failed} of {total} gates**"
-    missing = _cell(", ".join(card.card.missing), 1000)
     lines = [
         MARKER,
         f"## Model CI: {registered.name} {registered.semantic_version} {state}",
@@ -55,9 +54,16 @@ def summary_of(
         "### Record",
         "",
         *(f"- {name}: `{_cell(value, 160)}`" for name, value in record.items()),
-        f"- Model card: {'complete' if not missing else f'not recorded: {missing}'}",
+        f"- Model card: {_card(card)}",
     ]
     return _limited("\n".join(lines) + "\n")
+
+
+def _card(card: ModelCardResult | None) -> str:
+    if card is None:
+        return "not written"
+    missing = _cell(", ".join(card.card.missing), 1000)
+    return f"not recorded: {missing}" if missing else "complete"
 
 
 def stopped_summary(step: str, reason: str) -> str:
