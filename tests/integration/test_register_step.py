@@ -26,6 +26,11 @@ FIGURES = {
     "latency/p95_ms": 30.0,
     "size_mb": 10.0,
     "count/bias": -0.1,
+    "data/test_pictures_learnt": 0.0,
+    "against/baseline/count/mae_by_class/high": -0.2,
+    "behaviour/empty_scene": 0.0,
+    "behaviour/mirrored/relative": 0.1,
+    "robustness/mean/detection/map50_ratio": 0.7,
     "serving/answered": 1.0,
     "serving/agrees": 1.0,
     "serving/cold_start_seconds": 6.0,
@@ -51,6 +56,7 @@ def log_model(folder: Path, figures: dict[str, float], *, more: str = "") -> str
     (folder / "model.py").write_text(CODE + more)
     with mlflow.start_run():
         mlflow.set_tags({"lineage.git_commit": "c0ffee", "lineage.environment_digest": "e0"})
+        mlflow.set_tag("model_card.complete", "true")
         for context in ("training", "test"):
             data = mlflow.data.from_pandas(pd.DataFrame({context: [1.0]}), name=context)
             mlflow.log_input(data, context=context)
@@ -68,7 +74,7 @@ def measure(uri: str, figures: dict[str, float]) -> None:
 
 
 def test_a_good_model_is_registered_promoted_and_kept_when_nothing_is_worse(tmp_path: Path, tracking: str) -> None:
-    first = register.run(register.RegisterSettings(model_uri=log_model(tmp_path, FIGURES)))
+    first = register.run(register.RegisterSettings(model_uri=log_model(tmp_path, FIGURES), card=False))
     assert first.passed
     promoted = promote.run(
         promote.PromoteSettings(version=first.version, approver="Ann", comment="looked at the clips")
@@ -76,13 +82,15 @@ def test_a_good_model_is_registered_promoted_and_kept_when_nothing_is_worse(tmp_
     assert promoted.standing.champion == first.version
     second = register.run(
         register.RegisterSettings(
-            model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.4}, more="# retrained\n")
+            model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.4}, more="# retrained\n"), card=False
         )
     )
     assert (second.passed, second.semantic_version) == (True, "1.1.0")
     assert str(MlflowClient().get_model_version_by_alias("camera-counter", "challenger").version) == "2"
     third = register.run(
-        register.RegisterSettings(model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.6}, more="# worse\n"))
+        register.RegisterSettings(
+            model_uri=log_model(tmp_path, {**FIGURES, "count/mae": 0.6}, more="# worse\n"), card=False
+        )
     )
     assert [row.gate for row in third.verdict.failures] == ["count/mae against the champion"]
 
@@ -98,7 +106,7 @@ def test_a_figure_that_was_not_measured_refuses_the_model(tmp_path: Path, tracki
         assert verdict.failures, missing
         assert all(missing in row.sentence() for row in verdict.failures), missing
     measure(uri, {name: value for name, value in FIGURES.items() if name != "serving/agrees"})
-    result = register.run(register.RegisterSettings(model_uri=uri))
+    result = register.run(register.RegisterSettings(model_uri=uri, card=False))
     assert [row.gate for row in result.verdict.failures] == ["serving/agrees"]
     with pytest.raises(GateError):
         promote.run(promote.PromoteSettings(version=result.version, approver="Ann", comment="please"))
@@ -108,7 +116,7 @@ def test_the_command_ends_with_the_rows_that_failed(
     tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = log_model(tmp_path, {**FIGURES, "line/error": 0.9})
-    monkeypatch.setattr(sys, "argv", ["register", "--model_uri", uri, "--name", "counter"])
+    monkeypatch.setattr(sys, "argv", ["register", "--model_uri", uri, "--name", "counter", "--card", "false"])
     with pytest.raises(SystemExit) as ended:
         register.main()
     assert ended.value.code == 1
