@@ -14,17 +14,17 @@ import camera_counting
 from camera_counting.model import CountingModel
 from camera_counting.prediction_log import read_predictions
 from model_governance import promote
-from pipelines import drift_report, evaluate, prepare, register
+from pipelines import drift_report, evaluate, prepare, register, validate
 from pipelines.datasets.manifest import load_dataset
 from pipelines.demo.camera_worker import write_camera_settings
 from pipelines.demo.cameras import WINDOWS, Shot, shots
+from pipelines.demo.careless import log_careless
 from pipelines.demo.steps import Step, Steps, progress
 from pipelines.drift.decision import RetrainRules
 from pipelines.main import MainSettings, prepare_settings, train_or_take_up, train_settings
 from pipelines.prepare import PrepareSettings
 from pipelines.served_model import ServingError, ask, serving
 from pipelines.train import TrainSettings
-from pipelines.validate import measure_infrastructure
 
 __all__ = ["Story"]
 
@@ -61,6 +61,7 @@ class Story:
         self._validate()
         self._register()
         self._review()
+        self._refuse()
         self._count_clip()
         self._serve()
         self._watch("drift: an ordinary window", "ordinary", expected="no drift")
@@ -105,7 +106,7 @@ class Story:
 
     def _validate(self) -> None:
         with self.steps.step("validate in a server") as step:
-            found, run_id = measure_infrastructure(self.model_uri, self.dataset)
+            found, run_id = validate.measure_infrastructure(self.model_uri, self.dataset)
             step.require(not found.problems, "; ".join(found.problems))
             seconds, latency, memory = (
                 found.metrics.get(f"serving/{name}", 0.0)
@@ -146,6 +147,26 @@ class Story:
                 str(serves.version) == self.registered.version and serves.current_stage == "Production",
                 f"expected version {self.registered.version} in Production to serve, "
                 f"found version {serves.version} in {serves.current_stage}",
+            )
+
+    def _refuse(self) -> None:
+        """A second candidate, with nothing wrong but its counts."""
+        with self.steps.step("refuse a careless candidate") as step:
+            careless, name, policy = log_careless(self.model_uri), self.settings.name, self.settings.policy
+            validate.run(
+                validate.ValidateSettings(model_uri=careless, data=self.prepared.folder, name=name, policy=policy)
+            )
+            refused = register.run(register.RegisterSettings(model_uri=careless, name=name, policy=policy))
+            failures = refused.verdict.failures
+            told = [f"{row.gate} {row.got}, expected {row.expected}" for row in failures[:3]]
+            more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
+            step.result = f"version {refused.semantic_version}: {'; '.join(told)}{more}"
+            step.where = f"models:/{refused.name}/{refused.version}"
+            champion = mlflow.MlflowClient().get_model_version_by_alias(name, "champion")
+            step.require(not refused.passed, "the gates let a model through that misses most of what is there")
+            step.require(
+                str(champion.version) == self.registered.version,
+                f"expected version {self.registered.version} to stay the champion, found {champion.version}",
             )
 
     @property

@@ -35,6 +35,7 @@ def test_every_step_is_right(demo: Demo) -> None:
         "validate in a server",
         "register",
         "promote",
+        "refuse a careless candidate",
         "count a clip",
         "serve",
         "shifted window",
@@ -77,6 +78,20 @@ def test_the_registry_tells_who_promoted_what(demo: Demo) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", version.tags["semantic_version"])
     assert 0 < len(version.description) < 5000
     assert "count/mae" in version.description
+
+
+def test_the_careless_candidate_is_refused_for_what_it_misses_alone(demo: Demo) -> None:
+    from mlflow import MlflowClient
+
+    store = f"sqlite:///{demo.workspace / 'mlflow.db'}"
+    client = MlflowClient(store, registry_uri=store)
+    accepted, refused = sorted(
+        client.search_model_versions("name = 'camera-counter'"), key=lambda v: int(v.version)
+    )
+    assert (accepted.tags["gates"], refused.tags["gates"]) == ("passed", "failed")
+    assert refused.current_stage == "None"
+    assert "detection/recall" in refused.description.split("## Gates")[0], "a reviewer reads why, above all"
+    assert "not measured" not in refused.description.split("## Gates")[0], "nothing else was wrong with it"
 
 
 def test_the_shifted_window_was_mailed_with_its_report(demo: Demo) -> None:
