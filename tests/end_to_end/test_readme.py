@@ -33,8 +33,8 @@ def test_whatever_can_run_is_tested(root: Path) -> None:
 
 
 def test_every_make_command_exists(root: Path) -> None:
-    targets = set(re.findall(r"^(\w+):.*##", (root / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|    )make (\w+)", (root / "README.md").read_text()))
+    targets = set(re.findall(r"^([\w-]+):.*##", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|    )make ([\w-]+)", (root / "README.md").read_text()))
     assert named
     assert named <= targets
 
