@@ -62,7 +62,8 @@ def test_make_model_ci_from_data_to_a_judged_version(tmp_path: Path, root: Path)
     assert "Changed since the last run: data, code, configuration." in summary
     assert summary in first.stdout
 
-    client = MlflowClient(f"sqlite:///{workspace / 'store' / 'mlflow.db'}")
+    store = f"sqlite:///{workspace / 'store' / 'mlflow.db'}"
+    client = MlflowClient(store, registry_uri=store)
     (version,) = client.search_model_versions("name='model-ci'")
     assert (version.tags["semantic_version"], version.tags["gates"]) == ("1.0.0", "passed")
     assert version.tags["artifact_digest"] in summary

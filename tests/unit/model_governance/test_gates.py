@@ -238,14 +238,17 @@ def kinds() -> list[type[Rule]]:
     return [each for each in known if isinstance(each, type) and issubclass(each, Rule) and each is not Rule]
 
 
+# They judge no version: `select` reads the one, whoever optimises a model the other.
+NO_GATES = (rules.Preference, rules.OptimisationRule)
+
+
 def test_every_kind_of_rule_has_a_gate() -> None:
-    """But for the preferences, which `select` reads: they judge no version."""
-    without = {kind.__name__ for kind in kinds() if check.dispatch(kind) is check.dispatch(Rule)}
-    assert without == {"Preference", "Selection"}
+    without = {kind for kind in kinds() if check.dispatch(kind) is check.dispatch(Rule)}
+    assert without == {each for each in kinds() if issubclass(each, NO_GATES)}
 
 
 @pytest.mark.parametrize(
-    "kind", [each for each in kinds() if not issubclass(each, rules.Preference)], ids=lambda kind: kind.__name__
+    "kind", [each for each in kinds() if not issubclass(each, NO_GATES)], ids=lambda kind: kind.__name__
 )
 def test_no_key_of_a_policy_is_read_by_nobody(kind: type[Rule]) -> None:
     values: dict[str, Any] = {
