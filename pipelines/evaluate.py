@@ -36,6 +36,7 @@ from pipelines.against import (
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.labelled_table import labelled_dataset
 from pipelines.leaks import refuse_leaking_splits, refuse_learnt
+from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
 from pipelines.step_record import is_rerun, record_step
 
@@ -127,7 +128,7 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
         mlflow.set_tags(
             {"step": "evaluate", "model_uri": f"models:/{model_id}", "evidence": str(evidence).lower()}
         )
-        mlflow.log_params({"confidence": settings.confidence, "clips": settings.clips})
+        log_params({"confidence": settings.confidence, "clips": settings.clips})
         # An alias may stand on another version tomorrow: the record names the model itself.
         exact = settings.model_copy(update={"model_uri": f"models:/{model_id}"})
         record_step("evaluate", exact, data=(dataset.digest,))

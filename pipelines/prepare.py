@@ -25,6 +25,7 @@ from pipelines.datasets.statistics import dataset_statistics
 from pipelines.datasets.store import ContentStore
 from pipelines.datasets.validation import ValidationReport
 from pipelines.prepare_settings import PrepareSettings
+from pipelines.run_params import log_params
 from pipelines.settings import explained
 from pipelines.step_record import record_step
 
@@ -99,7 +100,7 @@ def _record_run(
     with mlflow.start_run(run_name=f"prepare {settings.name}", nested=mlflow.active_run() is not None) as active:
         mlflow.set_tags({"step": "prepare", "dataset_digest": dataset.digest, "reused": str(reused).lower()})
         record_step("prepare", settings, data=(dataset.digest,))
-        mlflow.log_params(_flat(settings.model_dump(mode="json")))
+        log_params(_flat(settings.model_dump(mode="json")))
         for split in dataset.splits:
             if dataset.manifest.splits[split]:
                 mlflow.log_input(CameraDataset(dataset, source, split), context=split)

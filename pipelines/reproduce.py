@@ -32,6 +32,7 @@ from pipelines.reproduction.place import check_code, interpreter, recorded_code,
 from pipelines.reproduction.report import log_comparison
 from pipelines.reproduction.rerun import restore_data, run_again, settings_here
 from pipelines.reproduction.steps import REPEATABLE, Repeatable
+from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
 from run_lineage import RunRecord, read_record
 from run_lineage.run_record import ARITHMETIC
@@ -117,7 +118,7 @@ def run(settings: ReproduceSettings) -> ReproduceResult:
         nested = mlflow.active_run() is not None
         with mlflow.start_run(run_name=f"reproduce {source.info.run_name}", nested=nested) as active:
             mlflow.set_tags({"step": "reproduce", REPRODUCES_TAG: settings.run_id})
-            mlflow.log_params(settings.model_dump(mode="json", include={"run_id", "tolerance", "env"}))
+            log_params(settings.model_dump(mode="json", include={"run_id", "tolerance", "env"}))
             rerun_id = run_again(record, step, changed, of=settings.run_id, code=code, place=place, python=python)
             # Places, and what `mlflow run` logs under the settings' names, need not be the same.
             elsewhere = {*step.places, *step.fixed, *record.files, *([step.data] if step.data else [])}

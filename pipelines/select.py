@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 from model_governance import Policy, Ranked, load_policy, select
 from pipelines.datasets.manifest import load_dataset
 from pipelines.labelled_table import labelled_dataset
+from pipelines.run_params import log_params
 from pipelines.search.candidates import (
     measure,
     models_below,
@@ -90,9 +91,7 @@ def run(settings: SelectSettings) -> SelectResult:
     ) as active:
         run_id = str(active.info.run_id)
         mlflow.set_tag("step", "select")
-        mlflow.log_params(
-            {"candidates": len(uris), "dataset_digest": dataset.digest, "policy": str(settings.policy)}
-        )
+        log_params({"candidates": len(uris), "dataset_digest": dataset.digest, "policy": str(settings.policy)})
         mlflow.log_artifact(str(settings.policy))
         table = labelled_dataset(dataset, "test")
         mlflow.log_input(table, context="test")

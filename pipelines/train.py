@@ -16,6 +16,7 @@ from counting_evaluator import best_confidence, detect_all, read_table
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
+from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
 from pipelines.step_record import champion_of, note_trigger, record_step, require_trigger
 from pipelines.trainers import (
@@ -132,7 +133,7 @@ def _log_start(settings: TrainSettings, plan: TrainingPlan, dataset: PreparedDat
         del params[name]
     params |= {"trainer": settings.trainer, "classes": ",".join(plan.classes), "dataset_digest": plan.digest}
     params |= {f"option.{name}": value for name, value in plan.options.items()}
-    mlflow.log_params(params)
+    log_params(params)
     mlflow.set_tags({"step": "train", "trainer": settings.trainer})
     record_step(
         "train",
@@ -166,7 +167,7 @@ def _ship(
     mlflow.log_metrics(agreement.metrics())
     require_agreement(agreement)
     confidence = settings.confidence or _choose_confidence(detector, dataset)
-    mlflow.log_params({"confidence": confidence, "input_shape": f"{shape[0]}x{shape[1]}"})
+    log_params({"confidence": confidence, "input_shape": f"{shape[0]}x{shape[1]}"})
     mlflow.log_figure(plot_epochs(trained.epochs), "training/curves.png")
     for plot in trained.plots:
         mlflow.log_artifact(str(plot), "training")

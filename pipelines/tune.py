@@ -28,6 +28,7 @@ from pydantic import Field
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import stored_source
+from pipelines.run_params import log_params
 from pipelines.search.report import report
 from pipelines.search.space import DEFAULT_SPACE, SearchError, SearchSpace, load_space
 from pipelines.search.study import alone, counted, next_trial, open_study, place_of
@@ -208,7 +209,7 @@ def _log_start(run_id: str, settings: TuneSettings, dataset: PreparedDataset, sp
     client = MlflowClient()
     if client.get_run(run_id).data.tags.get("step") == "tune":
         return  # gone on with
-    mlflow.log_params(
+    log_params(
         {
             "study": settings.study, "epochs": settings.epochs, "seed": settings.seed, "prune": settings.prune,
             "space_digest": space.digest, "dataset_digest": dataset.digest,

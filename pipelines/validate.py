@@ -22,6 +22,7 @@ from pipelines.champion import evaluate_champion
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.infrastructure import Infrastructure, measure_serving
 from pipelines.labelled_table import labelled_dataset
+from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
 
 __all__ = [
@@ -134,7 +135,7 @@ def measure_infrastructure(
         log_system_metrics=False,
     ) as active:
         mlflow.set_tags({"step": "validate", "model_uri": source.uri})
-        mlflow.log_params({"pictures": len(chosen), "env_manager": env_manager})
+        log_params({"pictures": len(chosen), "env_manager": env_manager})
         mlflow.log_input(table, context="test")
         with evaluation_of(model_uri, kind=INFRASTRUCTURE):
             found = measure_serving(source.uri, chosen, env_manager=env_manager, patience=patience)

@@ -9,6 +9,7 @@ import camera_counting
 from model_governance.source import locate
 from pipelines.optimisation.kept import parent_tags
 from pipelines.optimisation.parent import opened_parent
+from pipelines.run_params import log_params
 
 __all__ = ["log_careless"]
 
@@ -35,7 +36,7 @@ def log_careless(model_uri: str) -> str:
     ):
         if run.inputs:
             client.log_inputs(active.info.run_id, run.inputs.dataset_inputs)
-        mlflow.log_params({"confidence": _CONFIDENCE})
+        log_params({"confidence": _CONFIDENCE})
         mlflow.set_tags({"change": "re-thresholded", **parent_tags(parent)})
         manifest = parent.artifact.manifest
         info = camera_counting.log_model(

@@ -17,6 +17,7 @@ from pipelines.drift.decision import Decision
 from pipelines.drift.performance import Performance
 from pipelines.drift.report import DriftReport
 from pipelines.drift.settings import DriftSettings
+from pipelines.run_params import log_params
 
 __all__ = ["evaluated_mae", "last_decision", "last_training", "record", "versions_in"]
 
@@ -92,7 +93,7 @@ def record(
     (folder / "drift-report.json").write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
     mlflow.log_artifacts(str(folder), "drift")
     # The password is not among the settings; recipients are addresses of people and stay out of the record.
-    mlflow.log_params(settings.model_dump(mode="json", exclude={"mail_to", "mail_from", "smtp", "retrain"}))
+    log_params(settings.model_dump(mode="json", exclude={"mail_to", "mail_from", "smtp", "retrain"}))
     mlflow.set_tags(
         {
             "step": "drift",

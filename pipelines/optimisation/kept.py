@@ -15,6 +15,7 @@ from pipelines.optimisation.parent import Parent
 from pipelines.optimisation.recipes import THRESHOLDS
 from pipelines.optimisation.report import figures_of
 from pipelines.optimisation.verdict import Figures
+from pipelines.run_params import log_params
 
 __all__ = ["Kept", "Record", "log_candidate", "parent_tags"]
 
@@ -51,7 +52,7 @@ class Record:
     def log(self) -> None:
         """To the active run."""
         mlflow.set_tags(self.tags)
-        mlflow.log_params(self.params)
+        log_params(self.params)
         for dataset, context in self.data:
             mlflow.log_input(dataset, context=context)
 
@@ -78,7 +79,7 @@ def log_candidate(
             MlflowClient().log_inputs(run_id, learnt)
         record.log()
         mlflow.set_tags({"change": change, "optimisation": recipe.name})
-        mlflow.log_params({"confidence": figures.confidence, "input_shape": f"{spec.height}x{spec.width}"})
+        log_params({"confidence": figures.confidence, "input_shape": f"{spec.height}x{spec.width}"})
         mlflow.log_metrics(figures_of(reference, "before") | figures_of(figures, "after"))
         info = camera_counting.log_model(
             candidate.path,

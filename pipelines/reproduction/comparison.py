@@ -157,11 +157,13 @@ def _exact_rows(kind: str, before: Mapping[str, str], after: Mapping[str, str]) 
 def _params(before: Mapping[str, str], after: Mapping[str, str], tolerance: float) -> Iterator[Row]:
     for name in sorted({*before, *after}):
         old, new = before.get(name, "absent"), after.get(name, "absent")
-        standing: Standing = "equal" if old == new else "differs"
+        # `mlflow run -P clips=false` writes down what was typed, a step what it read: False.
+        same = old == new or (old.lower() == new.lower() and old.lower() in ("true", "false", "none"))
+        standing: Standing = "equal" if same else "differs"
         difference = None
-        if standing == "differs" and (numbers := _numbers(old, new)):
+        if not same and (numbers := _numbers(old, new)):
             difference = _apart(*numbers)
-            standing = "within" if difference <= tolerance else "differs"
+            standing = "equal" if difference == 0 else "within" if difference <= tolerance else "differs"
         yield Row("param", name, old, new, standing, difference)
 
 

@@ -87,6 +87,24 @@ def test_a_version_that_fails_a_gate_fails_the_run(root: Path, lifecycle: Path) 
     assert "challenger" not in client.get_registered_model("refused").aliases
 
 
+def test_options_mean_the_same_however_they_are_written(root: Path, lifecycle: Path) -> None:
+    """`mlflow run` writes down what was typed, the step what it read: false and False, 0 and 0.0."""
+    version = client_of(lifecycle).get_model_version_by_alias("judged", "challenger")
+    data = str(lifecycle / "workspace" / "data")
+    done = mlflow_run(
+        root, lifecycle, "-e", "evaluate", "--env-manager", "local",
+        model_uri=version.source, data=data, clips="false", robustness="false", behaviour="false",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    run_id = done.stdout.split()[-1]
+    assert client_of(lifecycle).get_run(run_id).data.params["clips"] == "false"
+    again = mlflow_run(
+        root, lifecycle, "-e", "reproduce", "--env-manager", "local", run_id=run_id, tolerance="0"
+    )  # fmt: skip
+    assert again.returncode == 0, again.stdout[-2000:] + again.stderr[-2000:]
+    assert again.stdout.startswith("Reproduced to the last bit")
+
+
 def test_a_step_runs_in_an_environment_that_uv_builds(root: Path, tmp_path: Path) -> None:
     done = mlflow_run(
         root,
