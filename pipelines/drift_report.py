@@ -29,6 +29,7 @@ from pipelines.drift.report import DriftReport, compare
 from pipelines.drift.settings import DriftSettings
 from pipelines.drift.spans import of_newest_model
 from pipelines.settings import explained
+from pipelines.step_record import record_step
 
 __all__ = ["DriftResult", "DriftSettings", "main", "run"]
 
@@ -62,6 +63,9 @@ def run(settings: DriftSettings) -> DriftResult:
     report = compare(reference, current, false_alarms=settings.false_alarms, cameras=settings.cameras)
     performance = _performance(settings, current)
     with mlflow.start_run(run_name="drift-report", nested=mlflow.active_run() is not None) as active:
+        # Addresses of people, and of a server that may hold a name, stay out of the record.
+        files = {"reference": settings.reference, "labels": settings.labels}
+        record_step("drift", settings, files=files, secret=("mail_to", "mail_from", "smtp"))
         decision = decide(
             report,
             settings.retrain,

@@ -111,6 +111,10 @@ def run(settings: OptimizeSettings) -> OptimizeResult:
             tags={"step": "optimize", "policy_digest": policy.digest, **parent_tags(parent)},
             params=_params(settings, dataset, calibration),
             data=_inputs(dataset, calibration),
+            # An alias may stand on another version tomorrow: the record names the model itself.
+            settings=settings.model_copy(update={"model_uri": f"models:/{parent.model_id}"}),
+            digest=dataset.digest,
+            parent=parent.model_id,
         )
         nested = mlflow.active_run() is not None
         with mlflow.start_run(

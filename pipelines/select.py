@@ -33,6 +33,7 @@ from pipelines.search.leaderboard import FIGURES, as_markdown, as_page, leaderbo
 from pipelines.search.space import SearchError
 from pipelines.search.tables import log_whole_table
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import record_step
 
 __all__ = ["SelectResult", "SelectSettings", "main", "run"]
 
@@ -91,6 +92,7 @@ def run(settings: SelectSettings) -> SelectResult:
     ) as active:
         run_id = str(active.info.run_id)
         mlflow.set_tag("step", "select")
+        record_step("select", settings, data=(dataset.digest,), files={"policy": settings.policy})
         log_params({"candidates": len(uris), "dataset_digest": dataset.digest, "policy": str(settings.policy)})
         mlflow.log_artifact(str(settings.policy))
         table = labelled_dataset(dataset, "test")

@@ -34,6 +34,7 @@ from pipelines.search.space import DEFAULT_SPACE, SearchError, SearchSpace, load
 from pipelines.search.study import alone, counted, next_trial, open_study, place_of
 from pipelines.search.trial import Pruner, run_trial
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import record_step
 from pipelines.train import TrainSettings
 from pipelines.trainers import TrainingStoppedError, make_trainer
 
@@ -207,6 +208,8 @@ def _search_run(study: optuna.Study, settings: TuneSettings) -> Iterator[str]:
 
 def _log_start(run_id: str, settings: TuneSettings, dataset: PreparedDataset, space: SearchSpace) -> None:
     client = MlflowClient()
+    # An address of a database may hold a password.
+    record_step("tune", settings, data=(dataset.digest,), files={"space": settings.space}, secret=("storage",))
     if client.get_run(run_id).data.tags.get("step") == "tune":
         return  # gone on with
     log_params(

@@ -24,6 +24,7 @@ from pipelines.infrastructure import Infrastructure, measure_serving
 from pipelines.labelled_table import labelled_dataset
 from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
+from pipelines.step_record import record_step
 
 __all__ = [
     "INFRASTRUCTURE",
@@ -98,6 +99,7 @@ def run(settings: ValidateSettings) -> ValidateResult:
         pictures=settings.pictures,
         env_manager=settings.env_manager,
         patience=settings.patience,
+        settings=settings,
     )
     if policy.compares:
         evaluate_champion(settings.name, settings.model_uri, settings.data)
@@ -113,11 +115,17 @@ def measure_infrastructure(
     pictures: int = 24,
     env_manager: Literal["local", "uv"] = "local",
     patience: float = 240.0,
+    settings: ValidateSettings | None = None,
 ) -> tuple[Infrastructure, str]:
     """Serve a model, ask it the first test pictures, and record what came of it in a run of its own.
 
     A model that does not serve is recorded too, with `serving/answered` 0: an older, better record is not its
     evidence any more.
+
+    Parameters
+    ----------
+    settings : ValidateSettings, optional
+        What the run's record holds; for another step that only measures, those that would measure the same.
 
     Raises
     ------
@@ -135,6 +143,11 @@ def measure_infrastructure(
         log_system_metrics=False,
     ) as active:
         mlflow.set_tags({"step": "validate", "model_uri": source.uri})
+        told = settings or ValidateSettings(
+            model_uri=model_uri, data=dataset.folder, pictures=pictures, env_manager=env_manager, patience=patience
+        )
+        # An alias may stand on another version tomorrow: the record names the model itself.
+        record_step("validate", told.model_copy(update={"model_uri": source.uri}), data=(dataset.digest,))
         log_params({"pictures": len(chosen), "env_manager": env_manager})
         mlflow.log_input(table, context="test")
         with evaluation_of(model_uri, kind=INFRASTRUCTURE):

@@ -16,6 +16,8 @@ from pipelines.optimisation.recipes import THRESHOLDS
 from pipelines.optimisation.report import figures_of
 from pipelines.optimisation.verdict import Figures
 from pipelines.run_params import log_params
+from pipelines.settings import StepSettings
+from pipelines.step_record import record_step
 
 __all__ = ["Kept", "Record", "log_candidate", "parent_tags"]
 
@@ -43,15 +45,25 @@ class Record:
     params : dict
     data : list of (dataset, context)
         What was looked at.
+    settings : StepSettings
+        All that the step was told.
+    digest : str
+        Of the data set.
+    parent : str
+        The model that is optimised.
     """
 
     tags: dict[str, str]
     params: dict[str, object]
     data: list[tuple[Dataset, str]]
+    settings: StepSettings
+    digest: str
+    parent: str
 
     def log(self) -> None:
         """To the active run."""
         mlflow.set_tags(self.tags)
+        record_step("optimize", self.settings, data=(self.digest,), parent=self.parent)
         log_params(self.params)
         for dataset, context in self.data:
             mlflow.log_input(dataset, context=context)

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from camera_counting.prediction_log import Prediction, PredictionLog
 from pipelines.drift.mail import MailboxFolder
 from pipelines.drift_report import DriftSettings, run
+from run_lineage import read_record
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, tzinfo=UTC)
@@ -109,6 +110,9 @@ def test_a_dark_gate_is_found_recorded_mailed_and_answered(log: str, tmp_path: P
     assert result.decision.retrain
     assert "counts and confidence drifted together on gate" in result.decision.sentence
 
+    told = read_record(result.run_id)
+    assert (told.step, told.settings["reference_to"][:10]) == ("drift", "2026-11-10")
+    assert not {"mail_to", "mail_from", "smtp"} & told.settings.keys(), "people's addresses are not for everybody"
     record = mlflow.get_run(result.run_id)
     assert record.data.tags["drift.verdict"] == "drift"
     assert record.data.tags["retrain.decision"] == "retrain"

@@ -25,6 +25,7 @@ from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.optimisation import OptimisationError
 from pipelines.optimisation.report import Row
+from run_lineage import read_record
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,12 @@ def test_a_threshold_is_fitted_anew_on_new_labels(tracking: str, tmp_path: Path,
     assert row.verdict is not None
     objects = sum(len(sample.labels) for sample in load_dataset(data).samples("val"))
     assert (row.verdict.before, row.verdict.after) == (pytest.approx(objects / 6), 0)
+    for run_id in (result.run_id, kept.run_id):
+        record = read_record(run_id)
+        assert (record.step, record.settings["model_uri"]) == ("optimize", uri)
+        assert (record.settings["only"], record.data) == ("thresholds", (load_dataset(data).digest,))
     tags = mlflow.get_run(kept.run_id).data.tags
+    assert tags["lineage.parent_version"] == uri.removeprefix("models:/")
     assert tags["change"] == "re-thresholded"
     model, old = camera_counting.load_model(kept.model_uri), camera_counting.load_model(uri)
     assert model.confidence < 0.95

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import mlflow
@@ -12,11 +13,13 @@ from rectangles import write_rectangles
 from toy_detector import build
 
 import camera_counting
+from pipelines.datasets.manifest import load_dataset
 from pipelines.evaluate import EvaluateSettings
 from pipelines.evaluate import run as evaluate
 from pipelines.search.space import SearchError
 from pipelines.select import SelectSettings, run
 from pipelines.settings import StepSettings
+from run_lineage import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +61,10 @@ def test_the_policys_rule_picks_and_the_board_tells_why(
     assert result.table["count/mae"].tolist()[0] == 0
     assert result.table["count/mae"].tolist()[1] > 1
     assert result.table["evaluation_run_id"].tolist()[1] == known.run_id, "what was measured is not measured again"
+    record = read_record(result.run_id)
+    assert (record.step, record.data) == ("select", (load_dataset(data).digest,))
+    assert SelectSettings.model_validate(record.settings).models == (models["blind"], models["seeing"])
+    assert record.files["policy"] == hashlib.sha256(policy.read_bytes()).hexdigest()
     chosen = mlflow.get_run(result.run_id)
     assert chosen.data.tags["selected_model"] == models["seeing"]
     client = MlflowClient()

@@ -18,8 +18,10 @@ from mlflow.entities import Run
 from rectangles import write_rectangles
 
 import camera_counting
+from pipelines.datasets.manifest import load_dataset
 from pipelines.search.space import SearchError
 from pipelines.tune import TuneSettings, run
+from run_lineage import read_record
 
 pytestmark = pytest.mark.slow
 
@@ -133,3 +135,8 @@ def test_trials_that_fail_in_a_row_end_the_search(data: Path, tracking: str, tmp
     )
     with pytest.raises(SearchError, match=r"2 trials in a row failed.*no-such\.yaml"):
         run(_settings(data, tmp_path, space, trials=3, failures=2))
+    [search] = mlflow.search_runs(filter_string="tags.step = 'tune'", output_format="list")
+    record = read_record(search.info.run_id)
+    assert (record.settings["trials"], record.data) == (3, (load_dataset(data).digest,))
+    assert record.files.keys() == {"space"}
+    assert "storage" not in record.settings, "a database's address may hold its password"

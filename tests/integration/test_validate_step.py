@@ -21,6 +21,7 @@ from pipelines import evaluate, validate
 from pipelines.datasets.manifest import load_dataset
 from pipelines.infrastructure import Infrastructure
 from pipelines.validate import ValidateSettings
+from run_lineage import read_record
 
 POLICY: dict[str, Any] = {
     "format_version": 1,
@@ -63,6 +64,9 @@ def test_a_model_is_really_served_and_what_was_measured_is_evidence(
     before = collect(model_uri).artifact.digest
     result = validate.run(ValidateSettings(model_uri=model_uri, data=data, policy=policy, pictures=4))
     assert result.infrastructure.problems == ()
+    record = read_record(result.infrastructure_run_id)
+    assert (record.step, record.settings["model_uri"], record.settings["pictures"]) == ("validate", model_uri, 4)
+    assert record.data == (load_dataset(data).digest,)
     assert result.passed, [row.sentence() for row in result.assessment.verdict.failures]
     assert result.evaluated_anew
     metrics = result.infrastructure.metrics
