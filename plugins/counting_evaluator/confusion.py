@@ -47,7 +47,7 @@ def confusion_matrix(
     ]
     found_left: list[dict[int, int]] = [{} for _ in pictures]
     for number, each in enumerate(matches.values()):
-        chosen = each.score >= confidence
+        chosen = each.taken(confidence)
         rows = (each.picture, each.detection, each.partner)
         for picture, detection, partner in zip(*(row[chosen].tolist() for row in rows), strict=True):
             if partner < 0:

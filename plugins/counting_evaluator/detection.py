@@ -129,7 +129,7 @@ def _by_size(
         areas.append(np.where(evaluated, (x2 - x1) * (y2 - y1), np.nan))
         hit.append(np.zeros(len(picture.labels), bool))
     for each in matches.values():
-        chosen = each.correct & (each.score >= confidence)
+        chosen = each.correct & each.taken(confidence)
         for number, partner in zip(each.picture[chosen].tolist(), each.partner[chosen].tolist(), strict=True):
             hit[number][partner] = True
     area, seen = np.concatenate([[], *areas]), np.concatenate([np.zeros(0, bool), *hit])

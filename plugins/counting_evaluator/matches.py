@@ -49,9 +49,16 @@ class Matches:
         hits, false, missed = (rows if pictures is None else rows[pictures]).sum(axis=0).tolist()
         return hits, false, missed
 
+    def taken(self, confidence: float) -> npt.NDArray[np.bool_]:
+        """Mask (D,) of the detections that count at a confidence; compared as float32, as everywhere else.
+
+        A score of 0.7 is a little less than the 0.7 of a double.
+        """
+        return np.asarray(self.score >= np.float32(confidence))
+
     def tallies(self, confidence: float) -> Ints:
         """The same picture by picture, shape (pictures, 3)."""
-        chosen = self.score >= confidence
+        chosen = self.taken(confidence)
         hits = np.bincount(self.picture[chosen & self.correct], minlength=len(self.true))
         seen = np.bincount(self.picture[chosen], minlength=len(self.true))
         return np.stack([hits, seen - hits, self.true - hits], axis=1).astype(np.int64)

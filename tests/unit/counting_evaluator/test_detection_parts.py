@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 
 from camera_counting.detections import Detections
 from counting_evaluator.confusion import confusion_matrix
+from counting_evaluator.counting import count_table
 from counting_evaluator.detection import evaluate_detection
 from counting_evaluator.truth import LabelledPicture
 
@@ -174,3 +175,15 @@ def test_the_confusion_holds_every_object_and_every_detection_once(seed: int) ->
     assert matrix[:-1].sum(axis=1).tolist() == [hits + missed for hits, _, missed in tallies]
     assert matrix[:, :-1].sum(axis=0).tolist() == [hits + false for hits, false, _ in tallies]
     assert min(matrix[0, 1], matrix[1, 0]) > 0, "the case confuses both ways"
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.3, 0.7, 0.9])
+def test_a_score_that_is_the_confidence_counts_in_every_figure(confidence: float) -> None:
+    box = np.array([[10, 10, 60, 60]], np.float32)
+    pictures = [LabelledPicture(Path("a.jpg"), box, ("car",))]
+    found = [Detections.of(box, [confidence], [1], NAMES)]
+    assert count_table(found, NAMES, confidence).tolist() == [[0, 1]]
+    result = evaluate_detection(pictures, found, NAMES, confidence)
+    assert result.matches["car"].tally(confidence) == (1, 0, 0)
+    assert result.by_size["medium"]["recall"] == 1
+    assert confusion_matrix(pictures, found, result.matches, confidence)[1].tolist() == [0, 1, 0]
