@@ -121,8 +121,8 @@ def measure_robustness(
         held against the objects), ``detection/map50``, ``detection/recall``; relative to clear ``count/mae_ratio``
         (1: as good; both are taken as at least one object off in the whole sample, so that a model without an
         error has a ratio, too), ``count/mae_added`` with ``/low`` and ``/high`` (95 %, paired bootstrap over the
-        pictures), ``count/wape_ratio`` (the fair one where objects leave the picture, as before a moved camera)
-        and ``detection/map50_ratio``.
+        pictures, frames of one clip drawn together), ``count/wape_ratio`` (the fair one where objects leave the
+        picture, as before a moved camera) and ``detection/map50_ratio``.
         ``robustness/clear/...`` are the same pictures as they are; ``robustness/mean/...`` the mean over the
         conditions, of which ``detection/map50`` is mPC and ``detection/map50_ratio`` rPC of Michaelis et al. 2019
         (of one strength each instead of five); ``robustness/worst/count/mae_ratio`` that of the worst;
@@ -146,7 +146,9 @@ def measure_robustness(
             if place == shown:
                 sheet.append(Spoiled(name, altered.picture, truths[-1], seen[-1]))
         outcomes[name] = _outcome(truths, seen, classes, confidence)
-    return _summary(outcomes, len(chosen), tuple(sheet))
+    # Frames of one clip show the same: they are no independent witnesses.
+    witnesses = [picture.clip or digest for picture, digest in zip(chosen, digests, strict=True)]
+    return _summary(outcomes, witnesses, tuple(sheet))
 
 
 def _presentable(pictures: Sequence[LabelledPicture]) -> int:
@@ -166,7 +168,7 @@ def _outcome(
     return _Outcome(np.abs(gaps).astype(np.float64), float(gaps.mean()), int(true.sum()), kept)
 
 
-def _summary(outcomes: dict[str, _Outcome], number: int, sheet: tuple[Spoiled, ...]) -> Robustness:
+def _summary(outcomes: dict[str, _Outcome], witnesses: Sequence[str], sheet: tuple[Spoiled, ...]) -> Robustness:
     clear = outcomes["clear"]
     figures: dict[str, dict[str, float]] = {}
     for name, outcome in outcomes.items():
@@ -175,14 +177,14 @@ def _summary(outcomes: dict[str, _Outcome], number: int, sheet: tuple[Spoiled, .
             figures[name]["count/wape"] = outcome.wape
         figures[name] |= {f"detection/{key}": value for key, value in outcome.detection.items()}
         if name != "clear":
-            figures[name] |= _relative(outcome, clear, number)
+            figures[name] |= _relative(outcome, clear, witnesses)
     metrics = {f"robustness/{name}/{key}": value for name, row in figures.items() for key, value in row.items()}
     spoiled = [row for name, row in figures.items() if name != "clear"]
     for key in ("count/mae", "count/mae_ratio", "count/wape_ratio", "detection/map50", "detection/map50_ratio"):
         if all(key in row for row in spoiled):
             metrics[f"robustness/mean/{key}"] = float(np.mean([row[key] for row in spoiled]))
     metrics["robustness/worst/count/mae_ratio"] = max(row["count/mae_ratio"] for row in spoiled)
-    metrics["robustness/pictures"] = float(number)
+    metrics["robustness/pictures"] = float(len(witnesses))
     table = [
         {
             "condition": name,
@@ -195,9 +197,9 @@ def _summary(outcomes: dict[str, _Outcome], number: int, sheet: tuple[Spoiled, .
     return Robustness(metrics, pd.DataFrame(table), sheet)
 
 
-def _relative(outcome: _Outcome, clear: _Outcome, number: int) -> dict[str, float]:
-    added: Difference = paired_difference(outcome.errors, clear.errors)
-    one_off = 1 / number
+def _relative(outcome: _Outcome, clear: _Outcome, witnesses: Sequence[str]) -> dict[str, float]:
+    added: Difference = paired_difference(outcome.errors, clear.errors, groups=witnesses)
+    one_off = 1 / len(witnesses)
     figures = {
         "count/mae_ratio": max(outcome.mae, one_off) / max(clear.mae, one_off),
         "count/mae_added": added.value,

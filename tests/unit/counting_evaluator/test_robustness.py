@@ -18,6 +18,7 @@ from counting_evaluator.conditions import CONDITIONS
 from counting_evaluator.config import EvaluatorConfig
 from counting_evaluator.empty_scene import empty_scenes
 from counting_evaluator.errors import EvaluationError
+from counting_evaluator.paired_bootstrap import paired_difference
 from counting_evaluator.passes import Detecting, detect_all, read_picture
 from counting_evaluator.robustness import Robustness, RobustnessConfig, measure_robustness
 from counting_evaluator.robustness_plots import draw_sheet, plot_robustness
@@ -119,6 +120,23 @@ def test_the_night_is_where_the_blind_one_is_found_out(
     assert metrics["robustness/worst/count/mae_ratio"] == 22
     moved = metrics["robustness/moved_camera/count/mae_ratio"]
     assert metrics["robustness/mean/count/mae_ratio"] == pytest.approx((22 + moved) / 2)
+
+
+def test_frames_of_one_clip_are_one_witness(detector: Detecting, pictures: list[LabelledPicture]) -> None:
+    """Four clips of three frames: an interval as of four pictures, and of a single clip none."""
+    blind = Faulty(detector, nobody_in_the_dark)
+    name = "robustness/night/count/mae_added"
+    plain, four, one = (
+        robustness(blind, [replace(each, clip=clip(number)) for number, each in enumerate(pictures)],
+                   conditions=("night",)).metrics
+        for clip in (lambda number: None, lambda number: f"clip {number // 3}", lambda number: "the only one")
+    )  # fmt: skip
+    assert plain[name] == four[name] == one[name] == pytest.approx(22 / 12)
+    width = four[f"{name}/high"] - four[f"{name}/low"]
+    errors = np.array([[0, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2]]).mean(axis=1)
+    apart = paired_difference(errors, np.zeros(4))
+    assert width == pytest.approx(apart.high - apart.low, rel=0.1)
+    assert f"{name}/low" not in one
 
 
 def test_clear_is_not_detected_again_and_each_condition_once(
