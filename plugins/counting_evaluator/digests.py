@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from counting_evaluator.errors import EvaluationError
 from counting_evaluator.passes import read_picture
+from counting_evaluator.sample import picture_digest
 from counting_evaluator.truth import LabelledPicture
 
 __all__ = ["picture_digests"]
@@ -23,13 +23,7 @@ def picture_digests(pictures: Sequence[LabelledPicture]) -> tuple[str, ...]:
     """
     known: dict[str, LabelledPicture] = {}
     for picture in pictures:
-        try:
-            with picture.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise EvaluationError(
-                f"expected a picture in {picture.path}, it cannot be read: {error.strerror}"
-            ) from error
+        digest = picture_digest(picture.path)
         if digest in known:
             read_picture(picture)  # files that are all empty are no pictures in the first place
             raise EvaluationError(

@@ -20,7 +20,7 @@ def picture_digest(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise EvaluationError(f"expected a picture in {path}, it cannot be read: {error}") from error
+        raise EvaluationError(f"expected a picture in {path}, it cannot be read: {error.strerror}") from error
 
 
 def choose(pictures: Sequence[LabelledPicture], number: int | None, *, seed: int) -> list[int]:
