@@ -16,10 +16,12 @@ from pipelines.datasets.manifest import MANIFEST, SPLITS, Manifest, PreparedData
 from pipelines.datasets.mlflow_dataset import StoredSource
 from pipelines.datasets.store import ContentStore
 
-__all__ = ["refuse_leaking_splits", "refuse_learnt"]
+__all__ = ["LEARNING", "refuse_leaking_splits", "refuse_learnt"]
 
-_LEARNING = ("training", "train", "validation", "val", "calibration", "tuning")
+LEARNING = ("training", "train", "validation", "val", "calibration", "thresholds", "tuning")
 """Contexts of inputs that shape a model: its weights, its threshold, its quantisation."""
+
+_WEIGHTS = ("training", "train")
 
 
 def refuse_leaking_splits(dataset: PreparedDataset, *, clips: bool) -> None:
@@ -62,8 +64,8 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
     Returns
     -------
     bool
-        True where all that the run says it learnt from could be looked at, and it says something; False where
-        nobody can tell.
+        True where all that the run says it learnt from could be looked at, and it says what its weights were
+        learnt from, not only what they were rounded or given a threshold on; False where nobody can tell.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
     """
     tested = {entry.sha256: entry.file for entry in dataset.manifest.splits.get("test", ())}
     inputs = list(_learnt_inputs(run_id))
-    known = bool(inputs)
+    known = any(_context(entry) in _WEIGHTS for entry in inputs)
     for entry in inputs:
         learnt = _pictures(entry, dataset)
         if learnt is None:
@@ -90,7 +92,7 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
 def _learnt_inputs(run_id: str) -> Iterator[DatasetInput]:
     run = MlflowClient().get_run(run_id)
     for entry in run.inputs.dataset_inputs if run.inputs else []:
-        if _context(entry) in _LEARNING:
+        if _context(entry) in LEARNING:
             yield entry
 
 

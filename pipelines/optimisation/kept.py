@@ -10,6 +10,7 @@ from mlflow.data.dataset import Dataset
 from mlflow.entities import DatasetInput
 
 import camera_counting
+from pipelines.leaks import LEARNING
 from pipelines.optimisation.candidates import Candidate
 from pipelines.optimisation.parent import Parent
 from pipelines.optimisation.recipes import THRESHOLDS
@@ -20,9 +21,6 @@ from pipelines.settings import StepSettings
 from pipelines.step_record import record_step
 
 __all__ = ["Kept", "Record", "log_candidate", "parent_tags"]
-
-# What the model that is optimised has learnt from, its copies have, too.
-_LEARNT_FROM = ("training", "validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +114,10 @@ def parent_tags(parent: Parent) -> dict[str, str]:
 
 
 def _learnt_from(run_id: str) -> list[DatasetInput]:
+    """What the model that is optimised has learnt from: its copies have, too, and so have theirs."""
     inputs = mlflow.get_run(run_id).inputs
     return [
         each
         for each in (inputs.dataset_inputs if inputs else [])
-        if any(tag.key == "mlflow.data.context" and tag.value in _LEARNT_FROM for tag in each.tags)
+        if any(tag.key == "mlflow.data.context" and tag.value in LEARNING for tag in each.tags)
     ]

@@ -226,3 +226,17 @@ def test_a_run_that_names_no_data_or_strange_ones_tells_nothing(place: Path) -> 
     with mlflow.start_run() as strange:
         mlflow.log_input(mlflow.data.from_pandas(pd.DataFrame({"a": [1.0]}), name="a-train"), context="training")
     assert not refuse_learnt(tested, strange.info.run_id)
+
+
+@pytest.mark.parametrize("context", ["thresholds", "calibration", "validation"])
+def test_a_threshold_or_a_rounding_fitted_on_test_pictures_is_learnt_too(place: Path, context: str) -> None:
+    tested = load_dataset(place / "data")
+    source = stored_source(tested)
+    with mlflow.start_run() as leaking:
+        mlflow.log_input(CameraDataset(tested, source, "train"), context="training")
+        mlflow.log_input(CameraDataset(tested, source, "test"), context=context)
+    with pytest.raises(EvaluationError, match=f"12 of the 12 test pictures.*as its input for {context}"):
+        refuse_learnt(tested, leaking.info.run_id)
+    with mlflow.start_run() as rounded:
+        mlflow.log_input(CameraDataset(tested, source, "val"), context=context)
+    assert not refuse_learnt(tested, rounded.info.run_id), "of its weights it says nothing"

@@ -19,6 +19,7 @@ from toy_detector import build
 
 import camera_counting
 from camera_counting.errors import ArtifactError
+from counting_evaluator import EvaluationError
 from model_governance import EvidenceError, artifact, collect
 from pipelines import evaluate, optimize
 from pipelines.datasets.manifest import load_dataset
@@ -170,6 +171,21 @@ def test_a_threshold_is_fitted_anew_on_new_labels(tracking: str, tmp_path: Path,
     again = optimised(kept.model_uri, data, only="thresholds")
     assert again.kept == ()
     assert "another threshold counts no better" in only(again).refusals[0]
+
+
+def test_what_an_earlier_optimisation_looked_at_is_not_forgotten(
+    tracking: str, tmp_path: Path, data: Path
+) -> None:
+    """The ranges of an INT8 model were measured on test pictures: fitted anew, it still has seen them."""
+    dataset = load_dataset(data)
+    with mlflow.start_run():
+        source = StoredSource("nowhere", dataset.digest)
+        mlflow.log_input(CameraDataset(dataset, source, "test"), context="calibration")
+        detector = build(tmp_path / "toy.onnx", size=(256, 256))
+        uri = str(camera_counting.log_model(detector, confidence=0.97).model_uri)
+    [kept] = optimised(uri, data, only="thresholds").kept
+    with pytest.raises(EvaluationError, match=r"6 of the 6 test pictures.*as its input for calibration"):
+        evaluate.run(evaluate.EvaluateSettings(model_uri=kept.model_uri, data=data, clips=False))
 
 
 def test_what_gains_nothing_is_kept_only_where_somebody_wants_it(
