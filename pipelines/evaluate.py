@@ -6,8 +6,10 @@ of the evaluation before it. The model's own run shows the figures as well, writ
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +177,8 @@ def _others(settings: EvaluateSettings, dataset: PreparedDataset) -> list[tuple[
     def measure(uri: str) -> Tables:
         # As this one: it becomes the other's newest evidence, which may not tell less than the one before.
         same = {"model_uri": uri, "confidence": None, "against": tuple(set(settings.against) & {BASELINE})}
-        run(settings.model_copy(update=same), show_at_training=False)
+        with _not_in_this_run():
+            run(settings.model_copy(update=same), show_at_training=False)
         tables = recorded_tables(uri, dataset, clips=False)
         if tables is None:
             raise EvaluationError(f"{uri} was evaluated, but its table cannot be found; evaluate it by itself")
@@ -183,6 +186,17 @@ def _others(settings: EvaluateSettings, dataset: PreparedDataset) -> list[tuple[
 
     clips = settings.clips and any(clip.scene and clip.truth for clip in dataset.clips)
     return tables_of_others(settings.against, settings.name, dataset, clips=clips, measure=measure)
+
+
+@contextmanager
+def _not_in_this_run() -> Iterator[None]:
+    """Hide the run that whoever started this process made for the step: the first to begin a run would take it."""
+    mine = os.environ.pop("MLFLOW_RUN_ID", None)
+    try:
+        yield
+    finally:
+        if mine is not None:
+            os.environ["MLFLOW_RUN_ID"] = mine
 
 
 def _tables(result: EvaluationResult) -> Tables:

@@ -145,6 +145,19 @@ def test_another_model_is_measured_once_and_its_record_used_from_then_on(place: 
     assert evaluations(other) == 1
 
 
+def test_another_model_does_not_take_the_run_that_was_made_for_this_evaluation(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mlflow run` and a repetition begin the run themselves and hand its id on."""
+    mine, other = log(place), log(place, "counts double")
+    made = MlflowClient().create_run("0", tags={"lineage.rerun_of": "x"}).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    result = run(quick(place, mine, against=(other,)))
+    assert (result.run_id, result.evidence) == (made, False), "a repetition is no evidence"
+    assert mlflow.get_run(made).data.tags["model_uri"] == mine
+    assert evaluations(other) == 1
+
+
 def test_labels_that_were_changed_since_are_measured_anew(place: Path, sound: str) -> None:
     """The same pictures with other labels are other data: no record of the first counts."""
     manifest = load_dataset(place / "data").manifest
