@@ -136,6 +136,25 @@ class Policy(Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Of a key that stands twice YAML keeps the last alone, and the gates of the first would be gone unseen."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping as it is written, before anything is merged into it."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"the key {key.value} stands there twice; put what they hold into one",
+                    key.start_mark,
+                )
+            seen.add(str(key.value))
+        return node
+
+
 def load_policy(path: str | Path) -> Policy:
     """Read a policy from a YAML file.
 
@@ -146,7 +165,7 @@ def load_policy(path: str | Path) -> Policy:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"cannot read the policy {path}: {error}") from error
     except yaml.YAMLError as error:

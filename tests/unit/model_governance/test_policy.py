@@ -52,6 +52,12 @@ def written(tmp_path: Path) -> Any:
         ("format_version: 1\n", "without a single gate"),
         ("- 1\n", "holds list; expected a mapping"),
         ("a: [\n", "is not YAML"),
+        # YAML would keep the second alone, and the gates of the first would be gone unseen.
+        ("format_version: 1\n" + QUALITY + QUALITY, "the key quality stands there twice"),
+        (
+            "format_version: 1\nquality: [{metric: a, max: 1, max: 9, reason: because}]\n",
+            "the key max stands there",
+        ),
         ("format_version: 1\ndry_run: true\n" + QUALITY, "dry_run is a key that no gate reads"),
     ],
 )
