@@ -44,7 +44,7 @@ def read_samples(text: str, test: PairedTest) -> Samples:
     try:
         content = json.loads(text)
         columns, rows = list(content["columns"]), list(content["data"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Samples(problem=f"{test.table} is no table in MLflow's JSON")
     optional = [name for name in (test.minus, test.group) if name is not None]
     wanted = [test.key, test.value, *optional]
@@ -56,6 +56,8 @@ def read_samples(text: str, test: PairedTest) -> Samples:
     at = [columns.index(name) for name in wanted]
     found: dict[str, tuple[float, str]] = {}
     for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(columns):
+            return Samples(problem=f"row {number} of {test.table} is no list of {len(columns)} cells")
         cells = [row[index] for index in at]
         key, value = str(cells[0] if cells[0] is not None else ""), _number(cells[1])
         less = _number(cells[2]) if test.minus is not None else 0.0
@@ -65,6 +67,8 @@ def read_samples(text: str, test: PairedTest) -> Samples:
             name, cell = (test.value, cells[1]) if value is None else (test.minus, cells[2])
             return Samples(problem=f"row {number} of {test.table}: {name} is {cell!r}, expected a number")
         mine = (_part(value - less, test.of), _text(cells[-1]) if test.group else "")
+        if not isfinite(mine[0]):
+            return Samples(problem=f"row {number} of {test.table}: the {test.of} of {test.value} is too large")
         # The same picture twice is one sample, as long as both rows agree.
         if found.setdefault(key, mine) != mine:
             return Samples(problem=f"{test.key} {key[:16]!r} stands in {test.table} twice, with different numbers")
@@ -77,9 +81,12 @@ def read_samples(text: str, test: PairedTest) -> Samples:
 
 
 def _number(cell: Any) -> float | None:
-    if isinstance(cell, bool) or not isinstance(cell, int | float) or not isfinite(cell):
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
         return None
-    return float(cell)
+    try:
+        return float(cell) if isfinite(cell) else None
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
 
 
 def _part(value: float, of: str) -> float:

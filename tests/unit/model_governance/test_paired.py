@@ -93,6 +93,9 @@ def test_a_table_is_read_by_its_columns() -> None:
         ({"data": [["a", "d1", "2", "c"]]}, "error is '2', expected a number"),
         ({"data": [["a", None, 2, "c"]]}, "row 0 of evaluation_table.json has no digest"),
         ({"data": [["a", "d1", 1, "c"], ["b", "d1", 2, "c"]]}, "'d1' stands in evaluation_table.json twice"),
+        ({"data": [["a", "d1", 1, "c"], ["b"]]}, "row 1 of evaluation_table.json is no list of 4 cells"),
+        ({"data": ["abcd"]}, "row 0 of evaluation_table.json is no list of 4 cells"),
+        ({"data": [["a", "d1", 10**400, "c"]]}, "expected a number"),
         ({"data": 3}, "is no table in MLflow's JSON"),
     ],
 )
@@ -100,6 +103,10 @@ def test_a_table_that_cannot_be_used_says_why(change: dict[str, Any], problem: s
     found = read({**TABLE, **change})
     assert problem in found.problem
     assert found.keys == ()
+
+
+def test_what_is_too_large_to_be_squared_is_no_sample() -> None:
+    assert read({**TABLE, "data": [["a", "d1", 1e200, "c"]]}, of="square").problem.endswith("is too large")
 
 
 def test_the_same_sample_twice_with_the_same_number_is_one() -> None:
