@@ -68,6 +68,8 @@ class Evaluation:
         What was logged meanwhile for the logged model; empty for a model that is none: its run's metrics are all.
     kind : str
         What was measured: `quality`, `robustness`, `infrastructure`, ...
+    ended : int
+        Milliseconds since the epoch, UTC.
     """
 
     run_id: str
@@ -75,6 +77,7 @@ class Evaluation:
     digest: str
     metrics: tuple[Metric, ...]
     kind: str = QUALITY
+    ended: int = 0
 
     @property
     def data(self) -> frozenset[str]:
@@ -129,7 +132,7 @@ def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluatio
     for run_id, measured in metrics.items():
         for kind, record in _read_records(client, run_id, _tag(source)):
             of_it = tuple(metric for metric in measured if record.began <= metric.timestamp <= record.ended)
-            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind))
+            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind, record.ended))
     return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
 
 

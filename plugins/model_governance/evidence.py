@@ -38,11 +38,20 @@ class _Value(Strict):
 
 
 class Measured(_Value):
-    """One metric: its latest value, when it was logged (ms since the epoch, UTC), and on which data."""
+    """One metric: its latest value, when it was logged (ms since the epoch, UTC), and on which data.
+
+    Attributes
+    ----------
+    outside : bool
+        Whether it was logged outside every recorded evaluation, so that nobody knows which files it is of.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"outside"})
 
     value: float
     timestamp: int
     dataset_digest: str | None = None
+    outside: bool = False
 
 
 class Dataset(_Value):
@@ -269,8 +278,12 @@ def _metrics(
         for name in run.data.metrics:
             if name not in evaluated and not name.startswith("system/"):
                 last = client.get_metric_history(run.info.run_id, name)[-1]
+                windows = [each for each in evaluations if each.run_id == run.info.run_id]
                 of_run[name] = Measured(
-                    value=last.value, timestamp=last.timestamp, dataset_digest=last.dataset_digest
+                    value=last.value,
+                    timestamp=last.timestamp,
+                    dataset_digest=last.dataset_digest,
+                    outside=not any(each.began <= last.timestamp <= each.ended for each in windows),
                 )
     return dict(sorted({**of_run, **of_model}.items()))
 

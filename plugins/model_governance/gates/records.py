@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_governance.documents import Document, has_key
+from model_governance.evidence import Measured
 from model_governance.gates.judging import Case, Row, check, slices_of
 from model_governance.gates.wording import days_since, listed, shortened
 from model_governance.rules import DatasetRule, DocumentRule, FreshnessRule, ParamRule, TagRule
@@ -63,6 +64,14 @@ def _(rule: FreshnessRule, case: Case) -> Iterator[Row]:
                 f"digest {mine[:12]}" if evaluated else "none recorded; evaluate the model again",
                 mine == evaluated,
             )
+        loose = [name for name in sorted(case.read_metrics) if _is_loose(case.evidence.metrics.get(name))]
+        if loose:
+            yield (
+                "figures from evaluations",
+                "every figure that a gate reads measured in a recorded evaluation",
+                f"logged outside of one: {listed(loose, '')}; measure them inside evaluation_of",
+                False,
+            )
     times = [case.evidence.metrics[name].timestamp for name in case.read_metrics if name in case.evidence.metrics]
     if times:
         days = days_since(min(times), case.now)
@@ -75,6 +84,10 @@ def _(rule: FreshnessRule, case: Case) -> Iterator[Row]:
         )
     else:
         yield "age of metrics", f"at most {rule.max_age_days:g} days", "no metric to date", False
+
+
+def _is_loose(measured: Measured | None) -> bool:
+    return measured is not None and measured.outside
 
 
 def _missing(rule: DocumentRule, document: Document, case: Case) -> list[str]:

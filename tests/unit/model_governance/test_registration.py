@@ -166,6 +166,22 @@ def test_metrics_of_a_run_with_two_models_belong_to_neither(make_model: MakeMode
     assert "score" in collect(uri).metrics
 
 
+def test_a_figure_logged_by_hand_is_no_measurement(make_model: MakeModel, policy: Policy) -> None:
+    """No evaluation measured `loose`; whoever may edit the run wrote it there."""
+    uri = make_model()
+    rule = policy.quality[0].model_copy(update={"metric": "loose"})
+    more = policy.model_copy(update={"quality": (*policy.quality, rule)})
+    run_id = collect(uri).run_id
+    MlflowClient().log_metric(run_id, "loose", 1.0)
+    (row,) = register(uri, "m", more).verdict.failures
+    assert (row.section, row.gate) == ("freshness", "figures from evaluations")
+    assert "logged outside of one: loose" in row.got
+    with mlflow.start_run(run_id=run_id), evaluation_of(uri):
+        mlflow.log_metric("loose", 1.0)
+        mlflow.log_metrics({"score": 0.8, "latency_ms": 20.0}, model_id=uri.removeprefix("models:/"))
+    assert register(uri, "m", more).passed
+
+
 def test_the_description_lets_a_reviewer_decide(make_model: MakeModel, policy: Policy) -> None:
     register(make_model(1), "m", policy)
     promote("m", 1, "Ann", "good")
