@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from model_governance.bundle import read_bundle
 from model_governance.errors import GateError, TamperError, TransitionError
-from model_governance.evidence import collect
+from model_governance.evidence import collect, signed_today
 from model_governance.gates import judge
 from model_governance.policy import Policy
 from model_governance.signing import require_signature
@@ -75,9 +75,9 @@ def require_promotable(version: ModelVersion, standing: Standing, now: datetime,
             f"{label} was judged by a policy of digest {bundle.policy.digest[:12]}, today's has "
             f"{policy.digest[:12]}; register it again with today's"
         )
-    # It passed; what fails on the same evidence today fails by the time that went by: figures, signatures,
-    # acceptances and advisories that have grown too old.
-    today = judge(bundle.policy, bundle.evidence, None, now)
+    # It passed; what fails on the same evidence today fails by the time that went by: figures, acceptances and
+    # advisories that have grown too old, and signatures that somebody has taken back since.
+    today = judge(bundle.policy, signed_today(bundle.policy, bundle.evidence), None, now)
     late = "; ".join(row.sentence() for row in today.failures)
     if late:
         raise GateError(

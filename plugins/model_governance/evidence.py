@@ -28,7 +28,7 @@ from model_governance.samples import Samples, read_samples
 from model_governance.signatures import Signature, artifact_sha256, read_signatures
 from model_governance.source import Source, locate
 
-__all__ = ["Dataset", "Evaluated", "Evidence", "Measured", "collect"]
+__all__ = ["Dataset", "Evaluated", "Evidence", "Measured", "collect", "signed_today"]
 
 
 class _Value(Strict):
@@ -232,22 +232,39 @@ def _asked(
                 documents[rule.name] = read_document(rule.document, content)
         elif isinstance(rule, AdvisoryRule):
             audits[rule.advisories] = audit(policy.folder / rule.advisories, pins or ())
-    signatures = read_signatures(run)
-    looked_at: dict[str, str] = {}
-    if any(isinstance(rule, AcceptanceRule) for rule in rules):
-        for each in signatures:
-            if each.run_id is not None and each.artifact is not None:
-                digest = artifact_sha256(client, each.run_id, each.artifact)
-                if digest is not None:
-                    looked_at[f"{each.run_id}/{each.artifact}"] = digest
     return {
         "requirements": pins,
         "samples": samples,
         "documents": documents,
         "audits": audits,
-        "signatures": signatures,
-        "looked_at": looked_at,
+        **_signed(policy, client, run),
     }
+
+
+def signed_today(policy: Policy, evidence: Evidence) -> Evidence:
+    """The same evidence, with what persons have signed by now, and what it is worth by now.
+
+    Raises
+    ------
+    EvidenceError
+        Where the model's run cannot be read.
+    TamperError
+        Where a signature was changed.
+    """
+    client = MlflowClient()
+    return evidence.model_copy(update=_signed(policy, client, _run(client, evidence.run_id)))
+
+
+def _signed(policy: Policy, client: MlflowClient, run: Run) -> dict[str, Any]:
+    signatures = read_signatures(run)
+    looked_at: dict[str, str] = {}
+    if any(isinstance(rule, AcceptanceRule) for _, rule in policy.rules()):
+        for each in signatures:
+            if each.run_id is not None and each.artifact is not None:
+                digest = artifact_sha256(client, each.run_id, each.artifact)
+                if digest is not None:
+                    looked_at[f"{each.run_id}/{each.artifact}"] = digest
+    return {"signatures": signatures, "looked_at": looked_at}
 
 
 def _run(client: MlflowClient, run_id: str) -> Run:

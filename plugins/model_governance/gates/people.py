@@ -60,6 +60,8 @@ def _why_lost(signature: Signature, rule: AcceptanceRule, case: Case) -> str | N
     if found is None or found != signature.sha256:
         return f"{signature.artifact} is no longer what was looked at"
     age = days_since(int(signature.at.timestamp() * 1000), case.now)
+    if age < -1:
+        return "signed in the future: a wrong date"  # it would never grow old
     if rule.max_age_days is not None and age > rule.max_age_days:
         return f"signed {age:.0f} days ago, at most {rule.max_age_days:g} count"
     return None

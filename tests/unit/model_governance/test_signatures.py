@@ -116,6 +116,30 @@ def test_an_old_signature_expires_also_between_gate_and_promotion(model: str) ->
         promote("m", 1, "Bob", "late", now=now + timedelta(days=2))
 
 
+def test_a_no_after_the_gates_stops_the_promotion(model: str, signed_off: Policy) -> None:
+    accept(model, "Ann", "looked", CLIP)
+    assert register(model, "m", signed_off).passed
+    accept(model, "Ann", "two cars are missed after all", CLIP, verdict="rejected")
+    with pytest.raises(GateError, match=r"Ann said no to annotated/street\.mp4: two cars are missed after all"):
+        promote("m", 1, "Bob", "fine")
+    accept(model, "Ann", "they are parked", CLIP)
+    assert promote("m", 1, "Bob", "fine").champion == "1"
+
+
+def test_what_was_looked_at_must_be_the_same_at_the_promotion(model: str, signed_off: Policy) -> None:
+    accept(model, "Ann", "looked", CLIP)
+    assert register(model, "m", signed_off).passed
+    MlflowClient().log_text(collect(model).run_id, "another clip", CLIP)
+    with pytest.raises(GateError, match="is no longer what was looked at"):
+        promote("m", 1, "Bob", "fine")
+
+
+def test_a_signature_of_a_later_day_counts_on_no_day_before(model: str) -> None:
+    lately = rules(acceptance=[{"artifact": "annotated/*", "max_age_days": 10, "reason": "lately"}])
+    accept(model, "Ann", "looked", CLIP, now=datetime.now(UTC) + timedelta(days=3650))
+    assert row(lately, model) == (False, "Ann: signed in the future: a wrong date")
+
+
 def test_a_signature_cannot_be_changed_or_made_up(model: str, signed_off: Policy) -> None:
     signature = accept(model, "Ann", "looked", CLIP)
     run_id = collect(model).run_id
