@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from model_governance.errors import GovernanceError
@@ -138,7 +139,7 @@ def show(name: str, version: str | None, as_json: bool) -> None:
         click.echo(standing.model_dump_json(indent=2))
         return
     roles = {standing.previous: "previous", standing.challenger: "challenger", standing.champion: "champion"}
-    table = Table(title=name)
+    table = Table(title=escape(name))
     for column in ("version", "semantic", "stage", "stands as", "gates", "review", "by"):
         table.add_column(column)
     for number, entry in versions_of(client, name).items():
@@ -146,12 +147,12 @@ def show(name: str, version: str | None, as_json: bool) -> None:
         by = tags.get(_DECIDED_BY.get(tags.get("review", ""), ""), "")
         table.add_row(
             number,
-            tags.get("semantic_version", ""),
+            escape(tags.get("semantic_version", "")),
             str(entry.current_stage),
             roles.get(number, ""),
-            tags.get("gates", ""),
-            tags.get("review", ""),
-            by,
+            escape(tags.get("gates", "")),
+            escape(tags.get("review", "")),
+            escape(by),
         )
     Console().print(table)
 
@@ -268,5 +269,6 @@ def _print_verdict(rows: list[dict[str, Any]]) -> None:
         table.add_column(column)
     for row in sorted(rows, key=lambda row: row["passed"]):
         mark = "[green]passed[/]" if row["passed"] else "[red]failed[/]"
-        table.add_row(mark, row["section"], row["gate"], row["expected"], row["got"], row["reason"])
+        # What is in square brackets is text here: as markup it would vanish, or break the table.
+        table.add_row(mark, *(escape(row[key]) for key in ("section", "gate", "expected", "got", "reason")))
     Console().print(table)

@@ -47,6 +47,18 @@ def test_a_version_from_registration_to_rollback(make_model: Callable[..., str],
     assert json.loads(said)["tags"]["rolled_back_reason"] == "blind at night"
 
 
+def test_square_brackets_are_text(make_model: Callable[..., str], policy: Policy, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    rule = policy.quality[0].model_copy(update={"reason": "[red]x[/] see [/team]"})
+    file.write_text(yaml.safe_dump(policy.model_copy(update={"quality": (rule,)}).model_dump(mode="json")))
+    code, said = type_in("register", make_model(), "m", "--policy", str(file))
+    assert code == 0
+    assert "[red]x[/]" in said
+    assert type_in("promote", "m", "1", "--approver", "Ann [/ops]", "--comment", "good")[0] == 0
+    code, said = type_in("show", "m")
+    assert (code, "[/ops]" in said) == (0, True)
+
+
 def test_a_refused_version_is_an_exit_code_with_the_rows_that_say_why(
     make_model: Callable[..., str], policy_file: str
 ) -> None:
