@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from model_governance.errors import VersioningError
 __all__ = ["git_tag_name", "tag_commit"]
 
 _PATIENCE_SECONDS = 30
+_WHOLE = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def git_tag_name(version: ModelVersion) -> str:
@@ -46,6 +48,11 @@ def tag_commit(name: str, version: str, repository: Path | str = ".") -> str:
     label, folder = f"version {found.version} of {name!r}", Path(repository)
     if not commit:
         raise VersioningError(f"{label} carries no git commit, so there is nothing to tag: train from a checkout")
+    if not _WHOLE.fullmatch(commit):
+        raise VersioningError(
+            f"{label} carries the git commit {commit[:60]!r}, which is no whole commit id of 40 or 64 digits: a "
+            "branch or a short id may mean another commit tomorrow"
+        )
     if _git(folder, "check-ref-format", f"refs/tags/{tag}") is None:
         raise VersioningError(f"git takes no tag {tag!r}; a model to be tagged needs a plainer name than {name!r}")
     # Not `rev-parse`, which gives back any 40 digits, known or not.

@@ -244,6 +244,8 @@ def test_a_git_tag_that_stands_elsewhere_is_an_error(
     [
         ("m", None, "carries no git commit"),
         ("m", "c" * 40, "which the repository 'checkout' does not hold"),
+        # What git would take for a commit today, and for another one tomorrow; the tag would have been set.
+        ("m", "HEAD~0", "'HEAD~0', which is no whole commit id"),
         ("two words", "HEAD", "git takes no tag 'model/two words/1.0.0'"),
     ],
 )
