@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from model_governance.evidence import Evidence
@@ -82,7 +83,7 @@ def _write(
             "## Made of",
             "",
             f"- Data: {_cell('; '.join(data[:5]) or 'no input recorded')}",
-            f"- Code: commit `{evidence.git_commit or 'not recorded'}`"
+            f"- Code: commit `{_cell(evidence.git_commit or 'not recorded').replace('`', chr(39))}`"
             + (", with uncommitted changes" if dirty else ""),
             f"- Run: `{evidence.run_id}`; files `{evidence.artifact.digest[:16]}`, "
             f"{evidence.artifact.size / 1e6:.2f} MB in {len(evidence.artifact.files)} files",
@@ -156,6 +157,6 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], limit: int) -
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break the table it stands in, nor fill it."""
-    flat = " ".join(text.split()).replace("|", "\\|")
+    """Text that can neither break the table it stands in, nor fill it, nor become HTML, a picture or a link."""
+    flat = re.sub(r"([\\|\[\]])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
     return flat if len(flat) <= 160 else flat[:159] + "…"

@@ -231,6 +231,22 @@ def test_a_description_cannot_be_broken_by_what_it_tells_of(make_model: MakeMode
     assert "a \\| b" in text
 
 
+def test_a_description_holds_no_html_and_no_picture_of_others(make_model: MakeModel, policy: Policy) -> None:
+    uri = make_model()
+    run_id = collect(uri).run_id
+    MlflowClient().set_tag(run_id, "team", "<img src=x> ![seen](https://example.org/p.png) \\|")
+    MlflowClient().set_tag(run_id, "lineage.git_commit", "abc`\n\n# Approved by Ann")
+    rule = policy.records[0].model_copy(update={"equals": "us"})
+    text = (
+        MlflowClient()
+        .get_model_version("m", register(uri, "m", policy.model_copy(update={"records": (rule,)})).version)
+        .description
+    )
+    assert "<img" not in text
+    assert "![" not in text
+    assert "\n# Approved" not in text
+
+
 def test_the_bundle_is_kept_with_the_run_and_never_overwritten(make_model: MakeModel, policy: Policy) -> None:
     uri = make_model()
     first = register(uri, "m", policy)
