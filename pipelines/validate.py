@@ -194,10 +194,11 @@ def main() -> None:
     verdict = result.assessment.verdict
     for row in verdict.rows:
         click.echo(f"{row.section}: {row.sentence()}", err=not row.passed)
-    against = result.assessment.champion_version
+    rival = result.assessment.champion_version
+    alone = "of the champion itself" if result.assessment.is_champion else "without a champion"
     click.echo(
         f"gates {'passed' if result.passed else 'failed'}: {len(verdict.rows) - len(verdict.failures)} of "
-        f"{len(verdict.rows)}, {f'against champion version {against}' if against else 'without a champion'}; "
+        f"{len(verdict.rows)}, {f'against champion version {rival}' if rival else alone}; "
         "nothing was registered"
     )
     if not result.passed:

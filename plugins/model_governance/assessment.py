@@ -24,12 +24,15 @@ class Assessment:
     ----------
     champion, champion_version : Evidence, str, or None
         What it was held against; None where there is no champion, or the model is the champion.
+    is_champion : bool
+        Whether the model is the champion itself.
     """
 
     evidence: Evidence
     verdict: Verdict
     champion: Evidence | None
     champion_version: str | None
+    is_champion: bool = False
 
 
 def assess(model_uri: str, policy: Policy, name: str | None = None, *, now: datetime | None = None) -> Assessment:
@@ -54,7 +57,8 @@ def assess(model_uri: str, policy: Policy, name: str | None = None, *, now: date
         standing = Standing()
     champion = champion_evidence(standing, str(name), policy, evidence)
     verdict = judge(policy, evidence, champion, now or datetime.now(UTC))
-    return Assessment(evidence, verdict, champion, standing.champion if champion else None)
+    itself = champion is None and standing.champion is not None
+    return Assessment(evidence, verdict, champion, standing.champion if champion else None, itself)
 
 
 def champion_evidence(standing: Standing, name: str, policy: Policy, evidence: Evidence) -> Evidence | None:

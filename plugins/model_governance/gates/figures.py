@@ -63,7 +63,12 @@ def _(rule: ChampionRule, case: Case) -> Iterator[Row]:
         yield gate, "a measured value", number(mine), False
         return
     if case.champion is None:
-        yield gate, "no worse than the champion", f"{mine.value:.6g}; there is no champion yet", True
+        yield (
+            gate,
+            "no worse than the champion",
+            f"{mine.value:.6g}; there is no other champion to compare with",
+            True,
+        )
         return
     theirs = case.champion.metrics.get(rule.metric)
     refusal = _incomparable(mine, theirs, same_data=rule.same_data)
@@ -89,7 +94,12 @@ def _(rule: CostRule, case: Case) -> Iterator[Row]:
         return
     gate = f"{rule.cost} against the champion"
     if case.champion is None:
-        yield gate, "no worse than the champion", f"{mine:.6g}{unit}; there is no champion yet", True
+        yield (
+            gate,
+            "no worse than the champion",
+            f"{mine:.6g}{unit}; there is no other champion to compare with",
+            True,
+        )
         return
     for term in rule.terms:
         ours, theirs = (each.metrics.get(term.metric) for each in (case.evidence, case.champion))

@@ -111,6 +111,14 @@ def test_the_champion_is_compared_sample_by_sample(make_model: MakeModel) -> Non
     assert assess(worse, paired, "m").verdict.failures == (row,)
 
 
+def test_the_champion_is_told_to_be_the_champion(two: tuple[str, str], policy: Policy) -> None:
+    itself, other = (assess(uri, policy, "m") for uri in two)
+    assert (itself.is_champion, itself.champion_version) == (True, None)
+    assert (other.is_champion, other.champion_version) == (False, "1")
+    (row,) = (each for each in itself.verdict.rows if each.section == "champion")
+    assert row.got == "0.8; there is no other champion to compare with"
+
+
 def test_an_assessment_lets_nothing_through(make_model: MakeModel, policy: Policy) -> None:
     found = assess(make_model(), policy, "m")
     assert found.verdict.passed
