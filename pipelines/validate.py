@@ -89,23 +89,34 @@ def run(settings: ValidateSettings) -> ValidateResult:
         Where the model or the data cannot be evaluated, or the policy cannot be read.
     """
     policy = load_policy(settings.policy)  # before minutes of measuring, not after them
-    dataset = load_dataset(settings.data)
+    dataset, source = load_dataset(settings.data), locate(settings.model_uri)
     anew = settings.fresh or not _is_fresh(collect(settings.model_uri), dataset, policy)
-    if anew:
-        evaluate.run(evaluate.EvaluateSettings(model_uri=settings.model_uri, data=settings.data))
-    infrastructure, run_id = measure_infrastructure(
-        settings.model_uri,
-        dataset,
-        pictures=settings.pictures,
-        env_manager=settings.env_manager,
-        patience=settings.patience,
-        settings=settings,
-    )
-    if policy.compares:
-        evaluate_champion(settings.name, settings.model_uri, settings.data)
-    if model_card.is_asked_for(policy):
-        model_card.run(model_card.ModelCardSettings(model_uri=settings.model_uri, texts=settings.texts))
-    return ValidateResult(assess(settings.model_uri, policy, settings.name), infrastructure, run_id, anew)
+    # A run of its own, so that one that `mlflow run` began is not taken for the evaluation's.
+    nested = mlflow.active_run() is not None
+    with mlflow.start_run(
+        run_name="validate",
+        nested=nested,
+        parent_run_id=None if nested else source.run_id,
+        log_system_metrics=False,
+    ):
+        mlflow.set_tag("model_uri", source.uri)
+        if anew:
+            evaluate.run(evaluate.EvaluateSettings(model_uri=settings.model_uri, data=settings.data))
+        infrastructure, run_id = measure_infrastructure(
+            settings.model_uri,
+            dataset,
+            pictures=settings.pictures,
+            env_manager=settings.env_manager,
+            patience=settings.patience,
+            settings=settings,
+        )
+        if policy.compares:
+            evaluate_champion(settings.name, settings.model_uri, settings.data)
+        if model_card.is_asked_for(policy):
+            model_card.run(model_card.ModelCardSettings(model_uri=settings.model_uri, texts=settings.texts))
+        assessment = assess(settings.model_uri, policy, settings.name)
+        mlflow.set_tag("gates", "passed" if assessment.verdict.passed else "failed")
+    return ValidateResult(assessment, infrastructure, run_id, anew)
 
 
 def measure_infrastructure(
