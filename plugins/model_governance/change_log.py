@@ -217,7 +217,9 @@ def _by_context(evidence: Evidence) -> dict[str, str]:
 
 
 def _params(theirs: Evidence, mine: Evidence) -> tuple[str, ...]:
-    names = sorted(theirs.params.keys() | mine.params.keys())
+    # One that was made of another model says what was done to it, and not again how that one was trained.
+    left_out = frozenset() if CHANGE_TAG not in mine.tags else theirs.params.keys() - mine.params.keys()
+    names = sorted((theirs.params.keys() | mine.params.keys()) - left_out)
     changed = [
         f"{name} {_short(theirs.params.get(name, 'unset'))} → {_short(mine.params.get(name, 'unset'))}"
         for name in names
