@@ -25,15 +25,21 @@ def migrate(folder: Path, out: Path | None, in_place: bool) -> None:
 
     if (out is None) == (not in_place):
         raise click.UsageError("expected --to FOLDER or --in-place, one of the two")
+    folder = folder.resolve()
+    kept = folder.with_name(f"{folder.name}.before-migration")
+    made = folder.with_name(f".{folder.name}.migrated")
+    if in_place and not folder.exists() and kept.is_dir() and made.is_dir():
+        # A call was killed between its two renamings; the new model is whole, else it would not be there.
+        click.echo(f"finished a migration that was interrupted; the old model is kept in {kept}", err=True)
+        click.echo(made.rename(folder))
+        return
     if not (folder / "MLmodel").is_file():
         raise ArtifactError(
             f"{folder} is no saved model: it has no file MLmodel. Download it first, or name its folder"
         )
-    folder = folder.resolve()
-    kept = folder.with_name(f"{folder.name}.before-migration")
     if in_place and kept.exists():
         raise ArtifactError(f"{kept} is there already, from an earlier migration; move it away first")
-    done = migrate_model(folder, out or folder.with_name(f".{folder.name}.migrated"))
+    done = migrate_model(folder, out or made)
     where = done.folder
     if in_place:
         folder.rename(kept)

@@ -100,6 +100,16 @@ def test_in_place_the_old_model_is_kept_beside(old: Path) -> None:
     assert (code, "from an earlier migration" in said) == (2, True)
 
 
+def test_in_place_a_killed_call_is_finished_by_the_next(old: Path) -> None:
+    """Between the two renamings no model stands under the name."""
+    type_in("migrate", old, "--in-place")
+    old.rename(old.with_name(f".{old.name}.migrated"))
+    code, said = type_in("migrate", old, "--in-place")
+    assert (code, "finished a migration that was interrupted" in said) == (0, True)
+    assert (old / "MLmodel").is_file()
+    assert (old.with_name(f"{old.name}.before-migration") / "MLmodel").is_file()
+
+
 @pytest.mark.parametrize("words", [(), ("--in-place", "--to", "new")])
 def test_where_to_must_be_said_once(old: Path, words: tuple[str, ...]) -> None:
     code, said = type_in("migrate", old, *words)
