@@ -159,7 +159,7 @@ def _matches(
         name = canonicalize_name(entry["package"]["name"])
         for version, pin in versions.get(name, ()):
             try:
-                hit = affects(entry, version)
+                hit, fixed = affects(entry, version), _fixes(entry)
             except (InvalidVersion, AttributeError, TypeError) as error:
                 raise PolicyError(f"the advisory {record.get('id')} in {place} cannot be read: {error}") from error
             if hit:
@@ -169,7 +169,7 @@ def _matches(
                     id=str(record["id"]),
                     aliases=tuple(sorted(map(str, record.get("aliases") or ()))),
                     summary=" ".join(str(record.get("summary") or record.get("details") or "").split())[:200],
-                    fixed=tuple(_fixes(entry)),
+                    fixed=tuple(fixed),
                 )
     yield from found.values()
 
@@ -211,7 +211,8 @@ def _records(place: str, text: str) -> Iterator[Mapping[str, Any]]:
     for record in content if isinstance(content, list) else [content]:
         if not isinstance(record, dict) or not record.get("id") or "modified" not in record:
             raise PolicyError(f"{place} holds something that is no OSV record: expected id, modified and affected")
-        if not isinstance(record.get("affected") or [], list):
+        affected = record.get("affected") or []
+        if not isinstance(affected, list) or not all(isinstance(each, dict) for each in affected):
             raise PolicyError(f"the advisory {record['id']} in {place} has no list of what it affects")
         yield record
 

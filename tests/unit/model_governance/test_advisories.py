@@ -195,6 +195,11 @@ def test_a_file_a_list_a_folder_and_an_archive_say_the_same(tmp_path: Path) -> N
         ('{"a": 1}', "no OSV record: expected id, modified and affected"),
         ('[{"id": "X", "modified": "yesterday"}]', "says not when it was modified"),
         ('[{"id": "X", "modified": "2026-01-01T00:00:00Z", "affected": 3}]', "no list of what it affects"),
+        ('[{"id": "X", "modified": "2026-01-01T00:00:00Z", "affected": ["a"]}]', "no list of what it affects"),
+        (
+            json.dumps(record(versions=["10.2.0"], **events(("introduced", "0"), ("fixed", "soon")))),
+            "PYSEC-2026-1 in .* cannot be read",
+        ),
         (
             json.dumps(record(**events(("introduced", "0"), ("fixed", "soon")))),
             "PYSEC-2026-1 in .* cannot be read",
