@@ -177,8 +177,11 @@ def measure_infrastructure(
 
 def reads_serving(policy: Policy) -> bool:
     """Whether any rule reads what serving the model showed."""
-    read = [rule.metric for rule in (*policy.quality, *policy.performance)] + [
-        rule.metric for rule in policy.champion
+    read = [
+        *(rule.metric for rule in (*policy.quality, *policy.performance)),
+        *(rule.metric for rule in policy.slices),
+        *(rule.metric for rule in policy.champion),
+        *(term.metric for rule in policy.business for term in rule.terms),
     ]
     return any(metric.startswith("serving/") for metric in read)
 

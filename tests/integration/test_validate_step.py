@@ -15,7 +15,7 @@ from rectangles import write_rectangles
 from toy_detector import build
 
 import camera_counting
-from model_governance import collect, register
+from model_governance import Policy, collect, register
 from model_governance.policy import load_policy
 from pipelines import evaluate, validate
 from pipelines.datasets.manifest import load_dataset
@@ -120,3 +120,18 @@ def test_a_fresh_evaluation_on_these_data_is_not_repeated(
     assert load_dataset(other).digest != load_dataset(data).digest
     assert [anew(data), anew(data), anew(data, fresh=True)] == [True, False, True]
     assert [anew(other), anew(data)] == [True, True], "the newest evaluation is evidence, of whatever data"
+
+
+@pytest.mark.parametrize(
+    ("section", "rule", "expected"),
+    [
+        ("quality", {"metric": "count/mae", "max": 1}, False),
+        ("performance", {"metric": "serving/memory_mb", "max": 1}, True),
+        ("business", {"cost": "memory", "terms": [{"metric": "serving/memory_mb", "weight": 1}], "max": 1}, True),
+    ],
+)
+def test_a_policy_says_whether_serving_must_be_measured(
+    section: str, rule: dict[str, Any], expected: bool
+) -> None:
+    policy = Policy.model_validate({"format_version": 1, section: [{**rule, "reason": "because"}]})
+    assert validate.reads_serving(policy) == expected
