@@ -152,8 +152,8 @@ def _search(
         report(study, run_id)
         if failed >= settings.failures:
             raise SearchError(
-                f"{failed} trials in a row failed, the last one with: {_last_reason(study)}; mend that, and the "
-                "same command goes on"
+                f"{failed} trials in a row failed, the last one with: {_last_reason(study)}; mend that, and go "
+                f"on with --trials {settings.trials + failed}, since failed ones count, or begin another --study"
             )
 
 
