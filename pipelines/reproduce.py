@@ -119,6 +119,7 @@ def run(settings: ReproduceSettings) -> ReproduceResult:
         with mlflow.start_run(run_name=f"reproduce {source.info.run_name}", nested=nested) as active:
             mlflow.set_tags({"step": "reproduce", REPRODUCES_TAG: settings.run_id})
             log_params(settings.model_dump(mode="json", include={"run_id", "tolerance", "env"}))
+            click.echo(_warning(record), err=True)
             rerun_id = run_again(record, step, changed, of=settings.run_id, code=code, place=place, python=python)
             # Places, and what `mlflow run` logs under the settings' names, need not be the same.
             elsewhere = {*step.places, *step.fixed, *record.files, *([step.data] if step.data else [])}
@@ -127,6 +128,16 @@ def run(settings: ReproduceSettings) -> ReproduceResult:
             comparison = compare(before, after, settings.tolerance, exact=step.exact)
             log_comparison(comparison, settings.run_id, rerun_id, [*notes, *_notes(record)])
         return ReproduceResult(active.info.run_id, rerun_id, comparison)
+
+
+def _warning(record: RunRecord) -> str:
+    """Said before anything of it runs: a diff in a run's record is code that nobody may have reviewed."""
+    changes = f" and its uncommitted changes of {_changed_files(record)} file(s)" if record.diff else ""
+    return f"running the code of commit {record.commit}{changes} as recorded, with the rights of this process"
+
+
+def _changed_files(record: RunRecord) -> int:
+    return record.diff.count(b"\ndiff --git ") + 1
 
 
 def _repeatable(record: RunRecord) -> Repeatable:
@@ -157,8 +168,9 @@ def _without_options(before: Facts, after: Facts, record: RunRecord) -> Facts:
 def _notes(record: RunRecord) -> list[str]:
     told = [f"not kept, taken for data: {path} ({why})" for path, why in list(record.new.items())[:20]]
     if record.diff:
-        files = record.diff.count(b"\ndiff --git ") + 1
-        told.append(f"on top of the commit, the run's uncommitted changes of {files} file(s) were applied")
+        told.append(
+            f"on top of the commit, the run's uncommitted changes of {_changed_files(record)} file(s) were applied"
+        )
     here = {name: os.environ[name] for name in ARITHMETIC if name in os.environ}
     if here != dict(record.variables):
         told.append(

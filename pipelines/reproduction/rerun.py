@@ -165,7 +165,8 @@ def _environment(record: RunRecord, code: Path, run_id: str, experiment: str) ->
     environment = {name: value for name, value in os.environ.items() if name not in ARITHMETIC}
     return {
         **environment,
-        **record.variables,
+        # Those alone that a step records: another one, such as LD_PRELOAD, would say which code runs.
+        **{name: record.variables[name] for name in ARITHMETIC if name in record.variables},
         "PYTHONPATH": os.pathsep.join([str(code / "plugins"), str(code)]),
         "MLFLOW_TRACKING_URI": _absolute(mlflow.get_tracking_uri()),
         "MLFLOW_REGISTRY_URI": _absolute(mlflow.get_registry_uri()),

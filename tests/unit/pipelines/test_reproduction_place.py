@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from pipelines.reproduction.errors import ReproductionError
 from pipelines.reproduction.place import check_code, interpreter, recorded_code, scratch
-from pipelines.reproduction.rerun import settings_here
+from pipelines.reproduction.rerun import _environment, settings_here
 from pipelines.reproduction.steps import REPEATABLE
 from run_lineage import RunRecord
 
@@ -151,3 +152,10 @@ def test_a_source_is_read_where_it_was(tmp_path: Path, monkeypatch: pytest.Monke
         record = replace(RECORD, settings={"source": source})
         told = settings_here(record, REPEATABLE["prepare"], None, tmp_path / "code", tmp_path)
         assert told["source"] == expected
+
+
+def test_a_record_cannot_say_which_library_is_loaded(tmp_path: Path) -> None:
+    record = replace(RECORD, variables={"OMP_NUM_THREADS": "3", "LD_PRELOAD": "evil.so"})
+    given = _environment(record, tmp_path, "run", "0")
+    assert given["OMP_NUM_THREADS"] == "3"
+    assert given.get("LD_PRELOAD") == os.environ.get("LD_PRELOAD")
