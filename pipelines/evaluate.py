@@ -36,7 +36,7 @@ from pipelines.against import (
     tables_of_others,
 )
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
-from pipelines.labelled_table import labelled_dataset
+from pipelines.labelled_table import labelled_dataset, require_pictures
 from pipelines.leaks import refuse_leaking_splits, refuse_learnt
 from pipelines.run_params import log_params
 from pipelines.settings import StepSettings, explained
@@ -114,6 +114,7 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
         Where there is no such model, or its files changed meanwhile.
     """
     dataset = load_dataset(settings.data)
+    require_pictures(dataset, "test")
     refuse_leaking_splits(dataset, clips=settings.clips)
     model_id, source_run = _source(settings.model_uri)
     all_known = refuse_learnt(dataset, source_run)

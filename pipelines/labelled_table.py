@@ -7,13 +7,23 @@ import re
 import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
+from pipelines.datasets.errors import EmptySplitError
 from pipelines.datasets.manifest import PreparedDataset
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.datasets.place import kept_in
 
-__all__ = ["labelled_dataset", "labelled_table", "stored_source"]
+__all__ = ["labelled_dataset", "labelled_table", "require_pictures", "stored_source"]
 
 _FRAME = re.compile(r"(.+)__\d+")
+
+
+def require_pictures(dataset: PreparedDataset, split: str) -> None:
+    """An EmptySplitError where a data set has no pictures in a split; ask before a run is begun."""
+    if not dataset.manifest.splits.get(split):
+        raise EmptySplitError(
+            f"expected pictures in the {split} split of {dataset.folder}, there are none: prepare the data with a "
+            f"share for it, --{split} 0.2"
+        )
 
 
 def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
@@ -21,7 +31,13 @@ def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
 
     The clip is the video that the picture is a frame of, for frames are named after theirs. Of time and clip, what
     no picture has is left out.
+
+    Raises
+    ------
+    EmptySplitError
+        Where the set has no pictures in this split.
     """
+    require_pictures(dataset, split)
     table = pd.DataFrame(
         [
             {

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 
 from model_governance import Policy, Ranked, load_policy, select
 from pipelines.datasets.manifest import load_dataset
-from pipelines.labelled_table import labelled_dataset
+from pipelines.labelled_table import labelled_dataset, require_pictures
 from pipelines.run_params import log_params
 from pipelines.search.candidates import (
     measure,
@@ -86,6 +86,7 @@ def run(settings: SelectSettings) -> SelectResult:
     """
     policy = _policy(settings.policy)  # before hours of measuring, not after them
     dataset = load_dataset(settings.data)
+    require_pictures(dataset, "test")
     uris = _candidates(settings)
     with mlflow.start_run(
         run_name="select", nested=mlflow.active_run() is not None, log_system_metrics=False

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
-from pipelines.labelled_table import stored_source
+from pipelines.labelled_table import require_pictures, stored_source
 from pipelines.run_params import log_params
 from pipelines.search.report import report
 from pipelines.search.space import DEFAULT_SPACE, SearchError, SearchSpace, load_space
@@ -84,6 +84,8 @@ def run(settings: TuneSettings) -> TuneResult:
         Where the space or the study cannot be used, another process holds the study, trials fail in a row, or all.
     """
     dataset, space = load_dataset(settings.data), load_space(settings.space)
+    for split in ("train", "val"):
+        require_pictures(dataset, split)
     for trainer in {each.trainer for each in space.architectures}:
         make_trainer(trainer)  # before hours of work, not in the middle
     folder = (settings.work / settings.study).resolve()

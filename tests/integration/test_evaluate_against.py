@@ -15,6 +15,7 @@ import camera_counting
 from counting_evaluator import EvaluationError
 from model_governance import collect
 from pipelines.against import find_other, recorded_tables
+from pipelines.datasets.errors import EmptySplitError
 from pipelines.datasets.manifest import Manifest, PreparedDataset, load_dataset, sha256
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.datasets.store import ContentStore
@@ -126,6 +127,21 @@ def test_a_test_picture_that_was_altered_since_is_named(place: Path, sound: str,
     altered.write_bytes(altered.read_bytes() + b" ")
     with pytest.raises(EvaluationError, match=r"test picture 003\.png is not the one.*altered"):
         run(quick(place, sound, data=tmp_path / "data"))
+
+
+def test_data_without_test_pictures_are_refused_before_a_run_begins(
+    place: Path, sound: str, tmp_path: Path
+) -> None:
+    manifest = load_dataset(place / "data").manifest
+    left = {name: entries for name, entries in manifest.splits.items() if name != "test"}
+    folder = tmp_path / "data"
+    shutil.copytree(place / "data", folder)
+    without = Manifest(**{**dict(manifest), "splits": left, "digest": ""}).signed()
+    (folder / "dataset.json").write_text(without.to_json())
+    before = evaluations(sound)
+    with pytest.raises(EmptySplitError, match=r"pictures in the test split of .*--test 0\.2"):
+        run(quick(place, sound, data=folder))
+    assert evaluations(sound) == before
 
 
 def test_another_model_is_measured_once_and_its_record_used_from_then_on(place: Path, sound: str) -> None:
