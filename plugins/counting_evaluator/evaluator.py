@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from counting_evaluator.hardship import Hardship, measure_hardship
 from counting_evaluator.lines import LineCount
 from counting_evaluator.truth import read_table
 
-__all__ = ["MODEL_TYPE", "CountingEvaluator"]
+__all__ = ["MODEL_TYPE", "CountingEvaluator", "loggable"]
 
 MODEL_TYPE = "camera-counting"
 
@@ -97,7 +98,7 @@ class CountingEvaluator(ModelEvaluator):
             count_clip=lambda clip: count_clip(counting, clip, config.confidence),
         )
         hardship = measure_hardship(counting, evaluation, config)
-        metrics = evaluation.metrics | hardship.metrics
+        metrics = loggable(evaluation.metrics | hardship.metrics)
         size = _size_bytes(model)
         if size is not None:
             metrics["size_mb"] = size / 1e6
@@ -106,6 +107,30 @@ class CountingEvaluator(ModelEvaluator):
             now = int(time.time() * 1000)
             MlflowClient().log_batch(run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
         return EvaluationResult(metrics, _log_artifacts(run_id, evaluation, config, hardship), run_id)  # type: ignore[no-untyped-call]
+
+
+def loggable(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The same figures by names that MLflow takes: a class may be called anything, a metric may not.
+
+    Raises
+    ------
+    EvaluationError
+        Where two figures would then have one name.
+
+    Examples
+    --------
+    >>> loggable({"count/mae/person (child)": 0.5})
+    {'count/mae/person _child_': 0.5}
+    """
+    named: dict[str, float] = {}
+    for name, value in metrics.items():
+        plain = re.sub(r"[^\w.\-: /]", "_", name)
+        if plain in named:
+            raise EvaluationError(
+                f"two figures would both be called {plain}: give one of the classes another name"
+            )
+        named[plain] = value
+    return named
 
 
 def _counting_model(model: Any) -> Any:
