@@ -8,7 +8,7 @@ import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
 from pipelines.datasets.errors import EmptySplitError
-from pipelines.datasets.manifest import PreparedDataset
+from pipelines.datasets.manifest import PreparedDataset, Sample
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.datasets.place import kept_in
 
@@ -30,7 +30,8 @@ def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
     """One row per picture: ``image``, ``boxes``, ``labels``, ``camera_id``, ``time``, ``clip`` and its tags.
 
     The clip is the video that the picture is a frame of, for frames are named after theirs. Of time and clip, what
-    no picture has is left out.
+    no picture has is left out. A picture that stands in the split twice, with the same labels, stands here once: a
+    camera that froze would else count double. With other labels both stay, and the evaluator names them.
 
     Raises
     ------
@@ -49,11 +50,20 @@ def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
                 "clip": named[1] if (named := _FRAME.fullmatch(sample.path.stem)) else None,
                 **sample.tags,
             }
-            for sample in dataset.samples(split)
+            for sample in _each_once(dataset, split)
         ]
     )
     # MLflow finds no type for a column of nothing.
     return table.drop(columns=[name for name in ("time", "clip") if name in table and table[name].isna().all()])
+
+
+def _each_once(dataset: PreparedDataset, split: str) -> list[Sample]:
+    entries = dataset.manifest.splits[split]
+    known = {
+        (entry.sha256, entry.boxes, entry.labels): number for number, entry in reversed([*enumerate(entries)])
+    }
+    samples = dataset.samples(split)
+    return [samples[number] for number in sorted(known.values())]
 
 
 def labelled_dataset(dataset: PreparedDataset, split: str) -> PandasDataset:

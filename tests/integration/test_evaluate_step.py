@@ -250,3 +250,25 @@ def test_a_clip_that_was_learnt_from_is_refused(model_uri: str, data: Path, tmp_
 def test_the_clip_is_a_clip(data: Path) -> None:
     with open_source(data / "clips" / "drive") as source:
         assert sum(1 for _ in source) == FRAMES
+
+
+def test_a_picture_that_stands_there_twice_counts_once(model_uri: str, data: Path, tmp_path: Path) -> None:
+    """As a frozen camera leaves them: the same bytes under two names."""
+    folder = tmp_path / "set"
+    shutil.copytree(data, folder)
+    manifest = load_dataset(folder).manifest
+    first = manifest.splits["test"][0]
+    again = first.model_copy(update={"file": "images/test/frozen.png"})
+    shutil.copy(folder / first.file, folder / again.file)
+    splits = {**manifest.splits, "test": (*manifest.splits["test"], again)}
+    doubled = Manifest(**{**dict(manifest), "splits": splits, "digest": ""})
+    (folder / "dataset.json").write_text(doubled.signed().to_json())
+    settings = EvaluateSettings(model_uri=model_uri, data=folder, clips=False, robustness=False, behaviour=False)
+    assert run(settings).metrics["pictures"] == 6
+
+    other = again.model_copy(update={"boxes": (), "labels": ()})
+    splits["test"] = (*manifest.splits["test"], other)
+    doubled = Manifest(**{**dict(manifest), "splits": splits, "digest": ""})
+    (folder / "dataset.json").write_text(doubled.signed().to_json())
+    with pytest.raises(EvaluationError, match=r"frozen\.png is the same picture as"):
+        run(settings)
