@@ -12,8 +12,8 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from camera_counting.artifact import Artifact
-from camera_counting.detectors import GraphDetector, open_detector
-from camera_counting.flavor import artifact_of
+from camera_counting.detectors import GraphDetector
+from camera_counting.flavor import artifact_of, detector_of
 from model_governance.artifact import artifact_digest
 from model_governance.source import locate
 from pipelines.optimisation.errors import OptimisationError
@@ -78,15 +78,6 @@ def opened_parent(model_uri: str) -> Iterator[Parent]:
         except (MlflowException, OSError) as error:
             raise OptimisationError(f"the files of {model_uri} cannot be fetched: {error}") from error
         artifact = artifact_of(fetched)
-        manifest = artifact.manifest
-        detector = open_detector(
-            artifact.detector,
-            classes=manifest.classes,
-            head=manifest.head,
-            spec=manifest.input,
-            confidence=manifest.confidence,
-            iou=manifest.iou,
-            prefer=manifest.runtimes,
-        )
-        graph = read_graph(artifact.detector, manifest.input)
+        detector = detector_of(artifact)
+        graph = read_graph(artifact.detector, artifact.manifest.input)
         yield Parent(source.logged.model_id, source.run_id, digest, artifact, detector, graph)

@@ -23,7 +23,7 @@ from packaging.version import Version
 
 from camera_counting import __version__
 from camera_counting.artifact import Artifact, read_artifact, write_artifact
-from camera_counting.detectors import identify, open_detector
+from camera_counting.detectors import GraphDetector, identify, open_detector
 from camera_counting.errors import ArtifactError
 from camera_counting.model import CountingModel
 
@@ -37,6 +37,7 @@ __all__ = [
     "FLAVOR_NAME",
     "_load_pyfunc",
     "artifact_of",
+    "detector_of",
     "get_default_conda_env",
     "get_default_pip_requirements",
     "load_model",
@@ -277,7 +278,6 @@ def _open(
     folder: Path, runtime: str | None, threads: int | None, registered_as: tuple[str | None, str | None]
 ) -> CountingModel:
     artifact = artifact_of(folder)
-    manifest = artifact.manifest
     saved_by = str(_flavor_of(folder).get("code_version", __version__))
     if Version(saved_by) > Version(__version__):
         _logger.warning(
@@ -285,19 +285,9 @@ def _open(
             "differently. Install the newer one, or load the model in a process of its own",
             *(folder, saved_by, __version__, Path(__file__).parent),
         )
-    detector = open_detector(
-        artifact.detector,
-        classes=manifest.classes,
-        head=manifest.head,
-        spec=manifest.input,
-        confidence=manifest.confidence,
-        iou=manifest.iou,
-        runtime=runtime,
-        prefer=manifest.runtimes,
-        threads=threads,
-    )
+    detector = detector_of(artifact, runtime=runtime, threads=threads)
     name, version = registered_as
-    return CountingModel(detector, digest=manifest.digest, name=name, version=version)
+    return CountingModel(detector, digest=artifact.manifest.digest, name=name, version=version)
 
 
 def artifact_of(folder: Path) -> Artifact:
@@ -316,6 +306,35 @@ def artifact_of(folder: Path) -> Artifact:
             f"but {_DATA} holds {artifact.manifest.digest}. Get the model anew from where it was registered"
         )
     return artifact
+
+
+def detector_of(artifact: Artifact, *, runtime: str | None = None, threads: int | None = None) -> GraphDetector:
+    """The detector of a saved model, ready to run at the model's own confidence.
+
+    Parameters
+    ----------
+    runtime : str, optional
+        Which runtime; by default the first of those that the model was saved for.
+    threads : int, optional
+        How many cores one detection may use; by default the runtime decides.
+
+    Raises
+    ------
+    DetectorError
+        Where no runtime that is installed can run it.
+    """
+    manifest = artifact.manifest
+    return open_detector(
+        artifact.detector,
+        classes=manifest.classes,
+        head=manifest.head,
+        spec=manifest.input,
+        confidence=manifest.confidence,
+        iou=manifest.iou,
+        runtime=runtime,
+        prefer=manifest.runtimes,
+        threads=threads,
+    )
 
 
 def _flavor_of(folder: Path) -> dict[str, Any]:
