@@ -90,11 +90,14 @@ def _run(
 
 
 class _Stored(mlflow.data.dataset.Dataset):
-    def _compute_digest(self) -> str:
-        raise NotImplementedError
+    """A data set of which only name, digest and source are known."""
 
     def __init__(self, source: StoredSource, name: str, digest: str) -> None:
-        super().__init__(source=source, name=name, digest=digest)
+        self._given = digest
+        super().__init__(source=source, name=name)
+
+    def _compute_digest(self) -> str:
+        return self._given
 
     profile = None
     schema = None

@@ -22,6 +22,7 @@ from pipelines.datasets.store import ContentStore
 from pipelines.evaluate import EvaluateSettings, run
 from pipelines.labelled_table import stored_source
 from pipelines.leaks import refuse_learnt
+from tests.own_store import own_store
 from tests.planted_faults import plant, street
 from tests.toy_detector import build
 
@@ -32,19 +33,10 @@ NAME = "street-counter"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with data, detectors and a store of its own."""
     folder = tmp_path_factory.mktemp("place")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
-        patch.setenv("MLFLOW_REGISTRY_URI", uri)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
+    with own_store(folder):
         street(folder / "data", test=12)
         build(folder / "sound.onnx", size=(256, 256))
         yield folder
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
 
 
 def log(place: Path, fault: str = "none") -> str:

@@ -23,6 +23,7 @@ from pipelines import evaluate, promote, register
 from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
+from tests.own_store import own_store
 from tests.planted_faults import plant, street
 from tests.toy_detector import build
 
@@ -116,19 +117,8 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
-        patch.setenv("MLFLOW_REGISTRY_URI", uri)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        try:
-            yield Shop(folder)
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+    with own_store(folder):
+        yield Shop(folder)
 
 
 @pytest.mark.parametrize("fault", REASONS)

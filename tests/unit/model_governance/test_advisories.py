@@ -101,10 +101,10 @@ Pillow==10.2.0 ; python_version >= "3.11"
 numpy == 2.1.0 \\
     --hash=sha256:AB12 \\
     --hash=sha256:cd34
---index-url https://example.org/simple
+--find-links wheels
 scipy>=1.14
 six==1.*
-thing @ https://example.org/thing.whl
+thing @ file:wheels/thing.whl
 """
 
 
@@ -117,7 +117,7 @@ def test_requirements_are_read_as_pip_reads_them() -> None:
         "scipy": None,
         "six": None,
         "thing": None,
-        "--index-url https://example.org/simple": None,
+        "--find-links wheels": None,
     }
     assert next(pin for pin in pins if pin.name == "numpy").hashes == ("sha256:ab12", "sha256:cd34")
 
