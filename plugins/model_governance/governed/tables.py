@@ -1,0 +1,114 @@
+"""What the governed server keeps beside MLflow's tables, in the registry's database and its transactions."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy.engine import Engine
+
+__all__ = ["AUDIT", "AUDIT_HEAD", "CREATORS", "METADATA", "OUTBOX", "READS", "REVIEWS", "ROLES", "create_tables"]
+
+METADATA = MetaData()
+"""Not MLflow's, so that its migrations and these never meet."""
+
+_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself in an INTEGER alone
+_NAME, _DIGEST = String(256), String(64)
+
+AUDIT = Table(
+    "governance_audit",
+    METADATA,
+    Column("seq", _ID, primary_key=True, autoincrement=False),  # 1, 2, 3, ... without a gap
+    Column("at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("actor", _NAME, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("endpoint", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),  # done, refused
+    Column("model", _NAME),
+    Column("version", String(32)),
+    Column("before", Text),
+    Column("after", Text),
+    Column("comment", Text),
+    Column("evidence_digest", _DIGEST),
+    Column("detail", Text),  # JSON
+    Column("previous", _DIGEST, nullable=False),
+    Column("hash", _DIGEST, nullable=False),
+    Index("governance_audit_of_model", "model", "version", "seq"),
+    Index("governance_audit_of_actor", "actor", "seq"),
+)
+AUDIT_HEAD = Table(
+    "governance_audit_head",
+    METADATA,
+    # One row. Whoever writes updates it first, and so waits for whoever writes already.
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", _DIGEST, nullable=False),
+)
+CREATORS = Table(
+    "governance_creators",
+    METADATA,
+    # Who made a run, a logged model, a registered model or a version ("name/number"), as the server authenticated.
+    Column("kind", String(32), primary_key=True),
+    Column("id", String(320), primary_key=True),
+    Column("creator", _NAME, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("governance_creators_of", "creator"),
+)
+REVIEWS = Table(
+    "governance_reviews",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("model", _NAME, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("born", BigInteger, nullable=False),  # when the version was made: its number may be used again
+    Column("artifact_digest", _DIGEST, nullable=False),
+    Column("evidence_digest", _DIGEST, nullable=False),
+    Column("reviewer", _NAME, nullable=False),
+    Column("verdict", String(16), nullable=False),  # approve, reject, changes
+    Column("comment", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("governance_reviews_of_version", "model", "version", "id"),
+)
+ROLES = Table(
+    "governance_roles",
+    METADATA,
+    Column("user", _NAME, primary_key=True),
+    Column("role", String(32), primary_key=True),
+    Column("granted_by", _NAME, nullable=False),
+    Column("granted_at", BigInteger, nullable=False),
+)
+READS = Table(
+    "governance_reads",
+    METADATA,
+    # Who took which artefact of a model, or was refused it.
+    Column("id", _ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", _NAME, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("what", String(512), nullable=False),
+    Index("governance_reads_of_actor", "actor", "at"),
+)
+OUTBOX = Table(
+    "governance_outbox",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # the audit entry that it tells of
+    Column("channel", String(64), nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Column("tries", Integer, nullable=False),
+    Column("due", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("delivered", BigInteger),
+    Column("trouble", Text),
+    UniqueConstraint("seq", "channel"),
+    Index("governance_outbox_due", "delivered", "due"),
+)
+
+
+def create_tables(engine: Engine) -> None:
+    """Create what is not there yet; does nothing the second time.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        Where the database refuses.
+    """
+    METADATA.create_all(engine)
