@@ -23,19 +23,20 @@ from tests.toy_detector import CLASSES, picture
 
 __all__ = ["FAULTS", "plant", "street"]
 
-SOUND, OUTPUT = "sound", "output0"
+OUTPUT = "output0"
 NIGHT, DAY = 20, 114
 """Grey of the street at night and by day."""
 
 
 class _Surgery:
-    """Nodes behind a detector's own output (1, 4 + classes, anchors), which is called "sound" from now on."""
+    """Nodes behind a detector's own output (1, 4 + classes, anchors), which is called `sound` from now on."""
 
     def __init__(self, path: Path) -> None:
         self.model = onnx.load(path)
         self.graph = self.model.graph
+        self.sound = f"sound_{len(self.graph.node)}"  # another name each time: what was planted may be planted on
         for node in self.graph.node:
-            node.output[:] = [SOUND if name == OUTPUT else name for name in node.output]
+            node.output[:] = [self.sound if name == OUTPUT else name for name in node.output]
 
     def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
         name = output or f"planted_{len(self.graph.node)}"
@@ -55,12 +56,12 @@ class _Surgery:
 
 def _nothing(graph: _Surgery, strength: int) -> None:
     """As sound as before, in other bytes."""
-    graph.add("Identity", SOUND, output=OUTPUT)
+    graph.add("Identity", graph.sound, output=OUTPUT)
 
 
 def _drops_cars(graph: _Surgery, strength: int) -> None:
     keep = [1.0] * 4 + [0.0 if name == "car" else 1.0 for name in CLASSES]
-    graph.add("Mul", SOUND, graph.weight(np.reshape(keep, (1, -1, 1))), output=OUTPUT)
+    graph.add("Mul", graph.sound, graph.weight(np.reshape(keep, (1, -1, 1))), output=OUTPUT)
 
 
 def _blind_at_night(graph: _Surgery, strength: int) -> None:
@@ -79,8 +80,8 @@ def _counts_double(graph: _Surgery, strength: int) -> None:
     # x += 0.6 * width, the third row, for all rows at once: a matrix from the left.
     shift = np.eye(4 + len(CLASSES), dtype=np.float32)
     shift[0, 2] = 0.6
-    again = graph.add("MatMul", graph.weight(shift[None]), SOUND)
-    graph.add("Concat", SOUND, again, axis=2, output=OUTPUT)
+    again = graph.add("MatMul", graph.weight(shift[None]), graph.sound)
+    graph.add("Concat", graph.sound, again, axis=2, output=OUTPUT)
     graph.graph.output[0].type.tensor_type.shape.dim[2].dim_value *= 2
 
 
@@ -89,13 +90,13 @@ def _slower(graph: _Surgery, strength: int) -> None:
     weights = graph.weight(np.random.default_rng(0).normal(0, 0.1, (strength, 3, 3, 3)))
     work = graph.add("Relu", graph.add("Conv", "images", weights, pads=[1, 1, 1, 1], strides=[2, 2]))
     mean = graph.add("Reshape", graph.add("ReduceMean", work, keepdims=1), graph.weight([1, 1, 1], np.int64))
-    graph.add("Add", SOUND, graph.add("Mul", mean, graph.weight([1e-9])), output=OUTPUT)
+    graph.add("Add", graph.sound, graph.add("Mul", mean, graph.weight([1e-9])), output=OUTPUT)
 
 
 def _parts(graph: _Surgery) -> Iterator[str]:
     """Boxes, and scores."""
     for begin, end in ((0, 4), (4, 4 + len(CLASSES))):
-        yield graph.add("Slice", SOUND, *(graph.weight([each], np.int64) for each in (begin, end, 1)))
+        yield graph.add("Slice", graph.sound, *(graph.weight([each], np.int64) for each in (begin, end, 1)))
 
 
 FAULTS: dict[str, Callable[[_Surgery, int], None]] = {

@@ -47,7 +47,7 @@ SECOND = (
     + """
 performance:
   # the lower end of the interval: what is shown, not what a busy machine made of it
-  - {metric: against/champion/latency/ratio/low, max: 1.1, reason: it must keep up with as many cameras}
+  - {metric: against/champion/latency/ratio/low, max: 1.2, reason: it must keep up with as many cameras}
 champion:
   - {metric: count/mae, better: lower, worse_by_at_most: 0.05, reason: a new model may not count worse}
 """
@@ -70,7 +70,10 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = street(folder / "data")
-        self.sound = build(folder / "sound.onnx", size=(256, 256))
+        # Heavy beside what a fault adds to it: twice the boxes to decode are ten percent of a toy alone.
+        self.sound = plant(
+            "slower", build(folder / "toy.onnx", size=(256, 256)), folder / "sound.onnx", strength=64
+        )
         self.policies = {}
         for name, text in (("first", FIRST), ("second", SECOND)):
             self.policies[name] = folder / f"{name}.yaml"
@@ -107,9 +110,9 @@ class Shop:
         if fault != "slower":
             return plant(fault, self.sound, path)
         pictures = read_table(labelled_table(load_dataset(self.data), "test"))
-        for channels in (12, 16, 24, 32, 48, 64, 96, 128):
+        for channels in (32, 48, 72, 96, 128, 192, 256):
             slower = open_detector(plant("slower", self.sound, path, strength=channels))
-            if latency_ratio(slower, open_detector(self.sound), pictures).low >= 1.25:
+            if latency_ratio(slower, open_detector(self.sound), pictures).low >= 1.35:
                 return path
         raise AssertionError("expected some amount of work to make the detector 30 % slower")
 
@@ -137,7 +140,7 @@ def test_each_is_refused_for_what_is_wrong_with_it(shop: Shop, fault: str) -> No
     assert version.tags["gates"] == ("failed" if REASONS[fault] else "passed")
     assert version.current_stage == ("None" if REASONS[fault] else "Staging")
     if fault == "slower":
-        assert result.metrics["against/champion/latency/ratio"] > 1.1
+        assert result.metrics["against/champion/latency/ratio"] > 1.2
         assert result.metrics["against/champion/count/mae/difference"] == 0
     if fault == "none":
         assert result.metrics["against/champion/count/mae/p"] == 1
