@@ -6,6 +6,7 @@ where none did, the other model is measured now.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ import click
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.artifacts import load_dict
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
@@ -28,7 +28,10 @@ from counting_evaluator.sample import choose
 from counting_evaluator.truth import read_table
 from counting_evaluator.turns import latency_ratio
 from model_governance.artifact import artifact_digest
-from model_governance.evaluation import recorded_evaluations
+from model_governance.binding import require_same_table
+from model_governance.errors import TamperError
+from model_governance.evaluation import Evaluation, recorded_evaluations
+from model_governance.kept import run_file
 from model_governance.source import locate
 from pipelines.datasets.manifest import PictureEntry, PreparedDataset
 from pipelines.labelled_table import labelled_table
@@ -113,15 +116,23 @@ def recorded_tables(uri: str, dataset: PreparedDataset, *, clips: bool) -> Table
         files = {each.path for each in client.list_artifacts(evaluation.run_id)}
         if "evaluation_table.json" not in files or (clips and "line_counts.json" not in files):
             continue
-        pictures = _load(evaluation.run_id, "evaluation_table.json")
-        if "digest" in pictures:
-            crossings = _load(evaluation.run_id, "line_counts.json") if "line_counts.json" in files else None
+        try:
+            pictures = _load(client, evaluation, "evaluation_table.json")
+            crossings = _load(client, evaluation, "line_counts.json") if "line_counts.json" in files else None
+        except TamperError as error:
+            click.echo(f"{uri} is measured anew: {error}", err=True)
+            continue
+        if pictures is not None and "digest" in pictures and (crossings is not None or not clips):
             return Tables(pictures, crossings)
     return None
 
 
-def _load(run_id: str, file: str) -> pd.DataFrame:
-    return as_table(load_dict(f"runs:/{run_id}/{file}"))
+def _load(client: MlflowClient, evaluation: Evaluation, file: str) -> pd.DataFrame | None:
+    """A table that the evaluation vouches for; None where it does not."""
+    content = run_file(client, [evaluation.run_id], file)
+    if content is None or require_same_table(evaluation.run_id, file, content, evaluation.tables):
+        return None
+    return as_table(json.loads(content))
 
 
 def as_table(content: Mapping[str, Any]) -> pd.DataFrame:

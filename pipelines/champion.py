@@ -39,6 +39,11 @@ def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.Evaluat
 
 
 def _quality_data(evidence: Evidence) -> frozenset[str]:
-    """On which data it was measured how good the model is; whether it serves is another question."""
-    found = frozenset(digest for each in evidence.evaluations if each.kind == "quality" for digest in each.data)
-    return found or evidence.measured_on
+    """On which data it was measured how good the model is; whether it serves is another question.
+
+    An evaluation of an earlier release, whose tables nobody vouches for, is as good as none.
+    """
+    quality = [each for each in evidence.evaluations if each.kind == "quality"]
+    if not quality:
+        return evidence.measured_on
+    return frozenset(digest for each in quality if each.bound for digest in each.data)

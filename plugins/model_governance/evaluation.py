@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_governance.artifact import artifact_digest
+from model_governance.binding import table_digests
 from model_governance.errors import EvidenceError, TamperError
 from model_governance.source import Source, locate
 
@@ -43,13 +44,20 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class _Record(BaseModel):
-    """The value of the tag: from when to when (ms since the epoch, UTC) was measured, and the files' digest."""
+    """The value of the tag: from when to when (ms since the epoch, UTC) was measured, and the files' digest.
+
+    Attributes
+    ----------
+    tables : dict or None
+        SHA-256 of the tables that the evaluation left, by their paths; None in records from before there were any.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     began: int
     ended: int
     digest: str
+    tables: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,8 @@ class Evaluation:
         What was measured: `quality`, `robustness`, `infrastructure`, ...
     ended : int
         Milliseconds since the epoch, UTC.
+    tables : mapping of path to SHA-256, or None
+        The tables that it left; None where it was recorded before they were.
     """
 
     run_id: str
@@ -78,6 +88,7 @@ class Evaluation:
     metrics: tuple[Metric, ...]
     kind: str = QUALITY
     ended: int = 0
+    tables: Mapping[str, str] | None = None
 
     @property
     def data(self) -> frozenset[str]:
@@ -119,8 +130,9 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
             f"the files of {source.uri} changed during the evaluation (digest {before[:12]} before, {after[:12]} "
             "after); log the model again and evaluate that"
         )
-    record = _Record(began=began, ended=ended, digest=before)
-    MlflowClient().set_tag(_measuring_run(source, began), _tag(source, kind), record.model_dump_json())
+    client, run_id = MlflowClient(), _measuring_run(source, began)
+    record = _Record(began=began, ended=ended, digest=before, tables=table_digests(client, run_id))
+    client.set_tag(run_id, _tag(source, kind), record.model_dump_json())
 
 
 def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluation]:
@@ -132,7 +144,7 @@ def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluatio
     for run_id, measured in metrics.items():
         for kind, record in _read_records(client, run_id, _tag(source)):
             of_it = tuple(metric for metric in measured if record.began <= metric.timestamp <= record.ended)
-            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind, record.ended))
+            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind, record.ended, record.tables))
     return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
 
 

@@ -16,13 +16,14 @@ from pydantic import ConfigDict, Field
 
 from model_governance.advisories import Audit, audit
 from model_governance.artifact import Artifact, read_artifact
+from model_governance.binding import require_same_table
 from model_governance.documents import Document, read_document
 from model_governance.errors import EvidenceError
 from model_governance.evaluation import Evaluation, newest_of_each_kind, recorded_evaluations
 from model_governance.kept import model_file, run_file
 from model_governance.policy import Policy, Versioning
 from model_governance.requirements import FILES, Pin, read_lock, read_pins
-from model_governance.rules import AcceptanceRule, AdvisoryRule, ChampionRule, DocumentRule
+from model_governance.rules import AcceptanceRule, AdvisoryRule, ChampionRule, DocumentRule, PairedTest
 from model_governance.rules.base import Strict
 from model_governance.samples import Samples, read_samples
 from model_governance.signatures import Signature, artifact_sha256, read_signatures
@@ -63,13 +64,22 @@ class Dataset(_Value):
 
 
 class Evaluated(_Value):
-    """One evaluation that the metrics come from: kind, run, digests of the files and of the data."""
+    """One evaluation that the metrics come from: kind, run, digests of the files and of the data.
+
+    Attributes
+    ----------
+    bound : bool
+        Whether its tables were recorded by their digests; evaluations of earlier releases were not.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"bound"})
 
     kind: str
     run_id: str
     began: int
     digest: str
     data: tuple[str, ...] = ()
+    bound: bool = False
 
 
 class Evidence(_Value):
@@ -193,6 +203,7 @@ def collect(
                 began=each.began,
                 digest=each.digest,
                 data=tuple(sorted(each.data)),
+                bound=each.tables is not None,
             )
             for each in evaluations
         ),
@@ -218,11 +229,9 @@ def _asked(
     samples, documents, audits = {}, {}, {}
     for rule in rules:
         if isinstance(rule, ChampionRule) and rule.paired is not None:
-            # Of the evaluation that measured the metric: another one may keep a table of the same name.
-            measured = [each.run_id for each in evaluations if any(m.key == rule.metric for m in each.metrics)]
-            content = run_file(client, measured[:1] or [source.run_id], rule.paired.table)
-            if content is not None:
-                samples[rule.paired.columns] = read_samples(content.decode("utf-8", "replace"), rule.paired)
+            found_samples = _samples(client, evaluations, rule.metric, rule.paired)
+            if found_samples is not None:
+                samples[rule.paired.columns] = found_samples
         elif isinstance(rule, DocumentRule):
             if rule.place == "model":
                 content = model_file(source.location, artifact, rule.document)
@@ -239,6 +248,21 @@ def _asked(
         "audits": audits,
         **_signed(policy, client, run),
     }
+
+
+def _samples(client: MlflowClient, evaluations: list[Evaluation], metric: str, test: PairedTest) -> Samples | None:
+    """The table of the evaluation that measured the metric, for another one may keep a table of the same name."""
+    of_metric = [each for each in evaluations if any(known.key == metric for known in each.metrics)]
+    # Those of a model that is no logged model belong to its run, and to no evaluation.
+    chosen = [*of_metric, *(each for each in evaluations if not each.metrics)][:1]
+    if not chosen:
+        return Samples(problem=f"no recorded evaluation measured {metric}")
+    (evaluation,) = chosen
+    content = run_file(client, [evaluation.run_id], test.table)
+    if content is None:
+        return None
+    doubt = require_same_table(evaluation.run_id, test.table, content, evaluation.tables)
+    return Samples(problem=doubt) if doubt else read_samples(content.decode("utf-8", "replace"), test)
 
 
 def signed_today(policy: Policy, evidence: Evidence) -> Evidence:

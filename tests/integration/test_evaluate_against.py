@@ -178,6 +178,16 @@ def test_labels_that_were_changed_since_are_measured_anew(place: Path, sound: st
     assert recorded_tables(sound, load_dataset(place / "data"), clips=True) is None, "clips were not counted"
 
 
+def test_a_table_that_was_changed_since_is_measured_anew(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, dataset = log(place), load_dataset(place / "data")
+    run_id = run(quick(place, mine)).run_id
+    assert recorded_tables(mine, dataset, clips=False) is not None
+    table = mlflow.artifacts.load_text(f"runs:/{run_id}/evaluation_table.json")
+    MlflowClient().log_text(run_id, table.replace("[", "[ ", 1), "evaluation_table.json")
+    assert recorded_tables(mine, dataset, clips=False) is None
+    assert f"is measured anew: evaluation_table.json of run {run_id} has digest" in capsys.readouterr().err
+
+
 def test_a_version_and_the_champion_by_name(place: Path, sound: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(quick(place, sound, against=("champion",)))
     assert "street-counter has no champion yet to compare with" in capsys.readouterr().err
