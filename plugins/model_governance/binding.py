@@ -1,4 +1,4 @@
-"""What an evaluation wrote, as digests: its tables now, its metrics in the next lines; so that a change shows.
+"""What an evaluation wrote, its metrics and its tables, as digests: whoever changes it later is found out.
 
 The digests stand in the evaluation's record, a tag of its run. Whoever may edit the run can rewrite that tag, too:
 this shows what was changed by mistake or in passing, it is no signature.
@@ -8,22 +8,47 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
 from model_governance.errors import EvidenceError, TamperError
 
-__all__ = ["MOST_TABLES", "require_same_table", "table_digests"]
+__all__ = ["MOST_TABLES", "metrics_digest", "require_same_table", "table_digests"]
 
 MOST_TABLES = 32
 """So that the record fits into a tag; 32 of them take about 3,000 characters."""
 _LARGEST = 256_000_000
+
+
+def metrics_digest(of_model: Iterable[Metric], of_run: Iterable[Metric]) -> str:
+    """SHA-256 of metrics as the store gives them back: names, values, steps, times and data, in no special order.
+
+    A value is written as the shortest text that reads back as the same double, which is what SQLite and PostgreSQL
+    keep; infinities as the largest doubles, in whose place MLflow's databases keep them.
+
+    Examples
+    --------
+    >>> a, b = Metric("mae", 0.1, 5, 0), Metric("bias", -0.0, 5, 0)
+    >>> metrics_digest([a, b], []) == metrics_digest([b, a], [])
+    True
+    >>> metrics_digest([a], [b]) == metrics_digest([a, b], [])
+    False
+    """
+    lines = sorted(
+        json.dumps([place, each.key, _text(each.value), each.step, each.timestamp, each.dataset_digest or ""])
+        for place, metrics in (("model", of_model), ("run", of_run))
+        for each in metrics
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def table_digests(client: MlflowClient, run_id: str) -> dict[str, str]:
@@ -86,6 +111,12 @@ def require_same_table(run_id: str, path: str, content: bytes, recorded: Mapping
             "somebody changed it since: evaluate the model again"
         )
     return None
+
+
+def _text(value: float) -> str:
+    largest = sys.float_info.max
+    # + 0.0, for a store may give minus zero back as zero.
+    return "nan" if math.isnan(value) else repr(max(-largest, min(largest, float(value))) + 0.0)
 
 
 def _sha256(run_id: str, path: str) -> str:

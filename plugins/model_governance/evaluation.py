@@ -8,19 +8,21 @@ of each kind measured, never a mixture of several of a kind.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import LoggedModel, Metric, Run
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_governance.artifact import artifact_digest
-from model_governance.binding import table_digests
+from model_governance.binding import metrics_digest, table_digests
 from model_governance.errors import EvidenceError, TamperError
 from model_governance.source import Source, locate
 
@@ -31,6 +33,7 @@ __all__ = [
     "evaluation_of",
     "newest_of_each_kind",
     "recorded_evaluations",
+    "require_same_metrics",
 ]
 
 QUALITY = "quality"
@@ -49,7 +52,9 @@ class _Record(BaseModel):
     Attributes
     ----------
     tables : dict or None
-        SHA-256 of the tables that the evaluation left, by their paths; None in records from before there were any.
+        SHA-256 of the tables that the evaluation left, by their paths.
+    metrics : str or None
+        Digest of the metrics of that time (`metrics_digest`); both are None in records of earlier releases.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +63,7 @@ class _Record(BaseModel):
     ended: int
     digest: str
     tables: dict[str, str] | None = None
+    metrics: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Evaluation:
         Milliseconds since the epoch, UTC.
     tables : mapping of path to SHA-256, or None
         The tables that it left; None where it was recorded before they were.
+    metrics_digest : str or None
+        Of the metrics as they were when it ended; None where it was recorded before they were.
     """
 
     run_id: str
@@ -89,6 +97,7 @@ class Evaluation:
     kind: str = QUALITY
     ended: int = 0
     tables: Mapping[str, str] | None = None
+    metrics_digest: str | None = None
 
     @property
     def data(self) -> frozenset[str]:
@@ -130,22 +139,45 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
             f"the files of {source.uri} changed during the evaluation (digest {before[:12]} before, {after[:12]} "
             "after); log the model again and evaluate that"
         )
+    mlflow.flush_async_logging()
+    # A metric that is logged next shall not seem to be of this evaluation's last millisecond.
+    while _now() <= ended:
+        time.sleep(0.0005)
     client, run_id = MlflowClient(), _measuring_run(source, began)
     record = _Record(began=began, ended=ended, digest=before, tables=table_digests(client, run_id))
-    client.set_tag(run_id, _tag(source, kind), record.model_dump_json())
+    shown = _evaluation(client.get_run(run_id), _metrics_of(_today(client, source)).get(run_id, []), kind, record)
+    metrics = metrics_digest(shown.metrics, _metrics_of_run(client, source, shown))
+    client.set_tag(run_id, _tag(source, kind), record.model_copy(update={"metrics": metrics}).model_dump_json())
 
 
 def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluation]:
     """All evaluations of a model that ended well, oldest first."""
-    metrics: dict[str, list[Metric]] = {source.run_id: []}
-    for metric in (source.logged.metrics if source.logged else None) or []:
-        metrics.setdefault(str(metric.run_id), []).append(metric)
+    metrics = _metrics_of(source.logged)
     found = []
-    for run_id, measured in metrics.items():
-        for kind, record in _read_records(client, run_id, _tag(source)):
-            of_it = tuple(metric for metric in measured if record.began <= metric.timestamp <= record.ended)
-            found.append(Evaluation(run_id, record.began, record.digest, of_it, kind, record.ended, record.tables))
+    for run_id in dict.fromkeys([source.run_id, *metrics]):
+        try:
+            run = client.get_run(run_id)
+        except MlflowException:  # a run that was deleted for good took its record with it
+            continue
+        for kind, record in _read_records(run, _tag(source)):
+            found.append(_evaluation(run, metrics.get(run_id, ()), kind, record))
     return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
+
+
+def require_same_metrics(client: MlflowClient, source: Source, evaluation: Evaluation) -> None:
+    """A `TamperError` where the metrics of an evaluation are not those that it ended with.
+
+    What was recorded before metrics were says nothing, and passes.
+    """
+    if evaluation.metrics_digest is None:
+        return
+    found = metrics_digest(evaluation.metrics, _metrics_of_run(client, source, evaluation))
+    if found != evaluation.metrics_digest:
+        raise TamperError(
+            f"the metrics that run {evaluation.run_id} logged for {source.uri} have digest {found[:16]}, but its "
+            f"evaluation ({evaluation.kind}) ended with {evaluation.metrics_digest[:16]}; somebody logged one "
+            "with a time of that evaluation, or changed one: evaluate the model again"
+        )
 
 
 def newest_of_each_kind(evaluations: Iterable[Evaluation], data: frozenset[str] = frozenset()) -> list[Evaluation]:
@@ -168,9 +200,9 @@ def _now() -> int:
 
 def _measuring_run(source: Source, began: int) -> str:
     """The run to which the model's metrics were logged since; its own run where none was logged for the model."""
-    if source.logged is None:
+    logged = _today(MlflowClient(), source)
+    if logged is None:
         return source.run_id
-    logged = MlflowClient().get_logged_model(source.logged.model_id)
     runs = {str(metric.run_id) for metric in logged.metrics or [] if metric.timestamp >= began}
     if len(runs) > 1:
         raise EvidenceError(
@@ -185,12 +217,64 @@ def _tag(source: Source, kind: str = QUALITY) -> str:
     return tag if kind == QUALITY else f"{tag}.{kind}"
 
 
-def _read_records(client: MlflowClient, run_id: str, tag: str) -> Iterator[tuple[str, _Record]]:
-    try:
-        tags = client.get_run(run_id).data.tags
-    except MlflowException:  # a run that was deleted for good took its record with it
-        return
-    for name, text in sorted(tags.items()):
+def _today(client: MlflowClient, source: Source) -> LoggedModel | None:
+    return None if source.logged is None else client.get_logged_model(source.logged.model_id)
+
+
+def _metrics_of(logged: LoggedModel | None) -> dict[str, list[Metric]]:
+    """What was logged for the model, by the run that logged it."""
+    metrics: dict[str, list[Metric]] = {}
+    for metric in (logged.metrics if logged else None) or []:
+        metrics.setdefault(str(metric.run_id), []).append(metric)
+    return metrics
+
+
+def _evaluation(run: Run, measured: Iterable[Metric], kind: str, record: _Record) -> Evaluation:
+    of_it = [metric for metric in measured if record.began <= metric.timestamp <= record.ended]
+    return Evaluation(
+        run_id=run.info.run_id,
+        began=record.began,
+        digest=record.digest,
+        metrics=tuple(_as_logged(metric, run) for metric in of_it),
+        kind=kind,
+        ended=record.ended,
+        tables=record.tables,
+        metrics_digest=record.metrics,
+    )
+
+
+def _as_logged(metric: Metric, run: Run) -> Metric:
+    """MLflow's databases keep 0 for a model's metric that is not a number, and only the run's own says so."""
+    if metric.value == 0 and math.isnan(run.data.metrics.get(metric.key, 0.0)):
+        return Metric(
+            metric.key,
+            math.nan,
+            metric.timestamp,
+            metric.step,
+            dataset_name=metric.dataset_name,
+            dataset_digest=metric.dataset_digest,
+            run_id=metric.run_id,
+        )
+    return metric
+
+
+def _metrics_of_run(client: MlflowClient, source: Source, evaluation: Evaluation) -> list[Metric]:
+    """What the model's own run logged meanwhile, but not for the model: evidence as well, where it measured."""
+    if evaluation.run_id != source.run_id:
+        return []
+    of_model = {metric.key for metric in evaluation.metrics}
+    names = client.get_run(evaluation.run_id).data.metrics.keys() - of_model
+    return [
+        metric
+        for name in names
+        if not name.startswith("system/")
+        for metric in client.get_metric_history(evaluation.run_id, name)
+        if evaluation.began <= metric.timestamp <= evaluation.ended
+    ]
+
+
+def _read_records(run: Run, tag: str) -> Iterator[tuple[str, _Record]]:
+    for name, text in sorted(run.data.tags.items()):
         kind = QUALITY if name == tag else name.removeprefix(f"{tag}.")
         if not name.startswith(tag) or not _KIND.fullmatch(kind):
             continue
@@ -198,6 +282,6 @@ def _read_records(client: MlflowClient, run_id: str, tag: str) -> Iterator[tuple
             yield kind, _Record.model_validate_json(text)
         except ValidationError as error:
             raise TamperError(
-                f"the tag {name} of run {run_id} is not one that this package wrote; evaluate the model again, or "
-                "delete the tag"
+                f"the tag {name} of run {run.info.run_id} is not one that this package wrote; evaluate the model "
+                "again, or delete the tag"
             ) from error

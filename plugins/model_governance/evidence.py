@@ -19,7 +19,12 @@ from model_governance.artifact import Artifact, read_artifact
 from model_governance.binding import require_same_table
 from model_governance.documents import Document, read_document
 from model_governance.errors import EvidenceError
-from model_governance.evaluation import Evaluation, newest_of_each_kind, recorded_evaluations
+from model_governance.evaluation import (
+    Evaluation,
+    newest_of_each_kind,
+    recorded_evaluations,
+    require_same_metrics,
+)
 from model_governance.kept import model_file, run_file
 from model_governance.policy import Policy, Versioning
 from model_governance.requirements import FILES, Pin, read_lock, read_pins
@@ -170,13 +175,15 @@ def collect(
     PolicyError
         Where advisories or a lock that the policy names cannot be read.
     TamperError
-        Where a record of an evaluation or a signature was changed.
+        Where a record of an evaluation, its metrics, its tables or a signature were changed.
     """
     source = locate(model_uri)
     client = MlflowClient()
     run = _run(client, source.run_id)
     wanted = beside.measured_on if beside else frozenset()
     evaluations = newest_of_each_kind(recorded_evaluations(client, source), wanted)
+    for each in evaluations:
+        require_same_metrics(client, source, each)
     main = evaluations[0] if evaluations else None
     run_ids = dict.fromkeys([source.run_id, *(each.run_id for each in evaluations)])
     runs = [run, *(_run(client, run_id) for run_id in run_ids if run_id != source.run_id)]
@@ -331,14 +338,11 @@ def _metrics(
 
 def _latest(metrics: Iterable[Metric]) -> dict[str, Measured]:
     latest: dict[str, Measured] = {}
-    for metric in metrics:
-        known = latest.get(metric.key)
-        mine = Measured(value=metric.value, timestamp=metric.timestamp, dataset_digest=metric.dataset_digest)
-        if known is None or (mine.timestamp, mine.dataset_digest or "") >= (
-            known.timestamp,
-            known.dataset_digest or "",
-        ):
-            latest[metric.key] = mine
+    # Several may be of one millisecond: the last step, and then whichever, but the same each time.
+    for each in sorted(
+        metrics, key=lambda each: (each.timestamp, each.dataset_digest or "", each.step, each.value)
+    ):
+        latest[each.key] = Measured(value=each.value, timestamp=each.timestamp, dataset_digest=each.dataset_digest)
     return latest
 
 

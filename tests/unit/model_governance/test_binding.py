@@ -132,3 +132,79 @@ def test_the_record_of_many_tables_fits_into_its_tag(make_model: MakeModel) -> N
     assert len(json.loads(record)["tables"]) == MOST_TABLES
     assert len(record) < 8000, "MLflow cuts longer ones"
     assert re.search(r"-031\.json", record)
+
+
+def _value(uri: str, name: str = "score") -> float:
+    return collect(uri).metrics[name].value
+
+
+def _times(run_id: str) -> tuple[int, int]:
+    record = json.loads(MlflowClient().get_run(run_id).data.tags[record_tag(run_id)])
+    return record["began"], record["ended"]
+
+
+@pytest.mark.parametrize("name", ["score", "another"])
+@pytest.mark.parametrize("end", [0, 1], ids=["as it began", "as it ended"])
+def test_a_figure_with_a_time_of_an_evaluation_is_found_out(
+    make_model: MakeModel, policy: Policy, name: str, end: int
+) -> None:
+    uri = make_model(evaluate=False)
+    run_id = measure(uri)
+    assert register(uri, "m", policy).passed
+    forged = {"timestamp": _times(run_id)[end], "model_id": uri.removeprefix("models:/"), "step": 7}
+    MlflowClient().log_metric(run_id, name, 0.99, **forged)
+    with pytest.raises(TamperError, match=f"metrics that run {run_id} logged for {uri} have digest"):
+        register(uri, "m", policy)
+    measure(uri)
+    assert _value(uri) == 0.8, "measured again, the forged one counts no more"
+
+
+def test_a_figure_of_the_run_alone_with_a_time_of_an_evaluation_is_found_out(make_model: MakeModel) -> None:
+    """The run measured `loose` within its evaluation, though not for the model: it is evidence, and bound."""
+    uri = make_model(evaluate=False)
+    run_id, model_id = collect(uri).run_id, uri.removeprefix("models:/")
+    with mlflow.start_run(run_id=run_id), evaluation_of(uri):
+        MlflowClient().log_metric(run_id, "loose", 1.0)
+        mlflow.log_metric("score", 0.8, model_id=model_id)
+    MlflowClient().log_metric(run_id, "loose", 2.0)
+    MlflowClient().log_metric(run_id, "later", 2.0)
+    assert (_value(uri, "score"), collect(uri).metrics["loose"].outside) == (0.8, True)
+    MlflowClient().log_metric(run_id, "loose", 3.0, timestamp=_times(run_id)[0])
+    with pytest.raises(TamperError, match=f"metrics that run {run_id}"):
+        collect(uri)
+
+
+def test_what_is_logged_right_after_an_evaluation_is_none_of_it(make_model: MakeModel) -> None:
+    uri = make_model(evaluate=False)
+    for _ in range(5):
+        with mlflow.start_run() as active:
+            with evaluation_of(uri):
+                mlflow.log_metric("score", 0.5, model_id=uri.removeprefix("models:/"))
+            mlflow.log_metric("score", 0.9, model_id=uri.removeprefix("models:/"))
+        assert (_value(uri), collect(uri).evaluation_run_id) == (0.5, active.info.run_id)
+
+
+def test_figures_that_were_logged_in_the_background_are_of_the_evaluation(make_model: MakeModel) -> None:
+    uri = make_model(evaluate=False)
+    with evaluation_of(uri), mlflow.start_run():
+        for n in range(20):
+            mlflow.log_metric("score", n / 20, step=n, model_id=uri.removeprefix("models:/"), synchronous=False)
+    assert _value(uri) == 0.95
+
+
+def test_no_number_is_no_number_whatever_the_database_keeps(make_model: MakeModel, policy: Policy) -> None:
+    """MLflow's databases keep 0 for a model's metric that is NaN: an error of nothing would pass every `max`."""
+    uri = make_model(metrics={"score": 0.8, "latency_ms": float("nan")})
+    (kept,) = (m for m in MlflowClient().get_logged_model(uri[8:]).metrics if m.key == "latency_ms")
+    assert kept.value == 0
+    (row,) = register(uri, "m", policy).verdict.failures
+    assert (row.gate, row.got) == ("latency_ms", "nan")
+    # And who lets the run say 0 from now on is found out.
+    MlflowClient().log_metric(collect(uri).run_id, "latency_ms", 0.0)
+    with pytest.raises(TamperError, match="somebody logged one"):
+        collect(uri)
+
+
+@pytest.mark.parametrize("value", [1e-320, 0.1 + 0.2, -0.0, float("inf"), float("-inf"), 1.7976931348623157e308])
+def test_every_number_comes_back_as_it_was_recorded(make_model: MakeModel, value: float) -> None:
+    collect(make_model(metrics={"score": value}))
