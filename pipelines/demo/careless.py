@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 import camera_counting
 from model_governance.source import locate
-from pipelines.optimisation.kept import parent_tags
+from pipelines.optimisation.kept import inherited_inputs, parent_tags
 from pipelines.optimisation.parent import opened_parent
 from pipelines.run_params import log_params
 
@@ -34,8 +34,8 @@ def log_careless(model_uri: str) -> str:
         opened_parent(model_uri) as parent,
         mlflow.start_run(run_name="careless candidate", nested=mlflow.active_run() is not None) as active,
     ):
-        if run.inputs:
-            client.log_inputs(active.info.run_id, run.inputs.dataset_inputs)
+        if inputs := inherited_inputs(source.run_id):
+            client.log_inputs(active.info.run_id, inputs)
         log_params({"confidence": _CONFIDENCE})
         mlflow.set_tags({"change": "re-thresholded", **parent_tags(parent)})
         manifest = parent.artifact.manifest

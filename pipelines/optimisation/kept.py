@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.data.dataset import Dataset
-from mlflow.entities import DatasetInput
+from mlflow.entities import DatasetInput, InputTag
 
 import camera_counting
+from model_governance.evidence import INHERITED_TAG
+from model_governance.versioning import PARENT_DIGEST_TAG, PARENT_TAG
 from pipelines.leaks import LEARNING
 from pipelines.optimisation.candidates import Candidate
 from pipelines.optimisation.parent import Parent
@@ -20,7 +23,7 @@ from pipelines.run_params import log_params
 from pipelines.settings import StepSettings
 from pipelines.step_record import record_step
 
-__all__ = ["Kept", "Record", "log_candidate", "parent_tags"]
+__all__ = ["Kept", "Record", "inherited_inputs", "log_candidate", "parent_tags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def log_candidate(
     with mlflow.start_run(run_name=f"{recipe.name} of {parent.model_id}", nested=True) as active:
         run_id = str(active.info.run_id)
         # first, for MLflow keeps one context of a data set, and to learn from it is more than to look at it
-        if learnt := _learnt_from(parent.run_id):
+        if learnt := inherited_inputs(parent.run_id, LEARNING):
             MlflowClient().log_inputs(run_id, learnt)
         record.log()
         mlflow.set_tags({"change": change, "optimisation": recipe.name})
@@ -107,17 +110,26 @@ def log_candidate(
 def parent_tags(parent: Parent) -> dict[str, str]:
     """Tags that name the model that something was made of."""
     return {
-        "optimised_from": parent.model_id,
-        "optimised_from_digest": parent.digest,
+        PARENT_TAG: parent.model_id,
+        PARENT_DIGEST_TAG: parent.digest,
         "optimised_from_run": parent.run_id,
     }
 
 
-def _learnt_from(run_id: str) -> list[DatasetInput]:
-    """What the model that is optimised has learnt from: its copies have, too, and so have theirs."""
-    inputs = mlflow.get_run(run_id).inputs
-    return [
-        each
-        for each in (inputs.dataset_inputs if inputs else [])
-        if any(tag.key == "mlflow.data.context" and tag.value in LEARNING for tag in each.tags)
-    ]
+def inherited_inputs(run_id: str, contexts: Collection[str] | None = None) -> list[DatasetInput]:
+    """Inputs of the run that made a model, for the run that makes another one of it without learning anew.
+
+    What the model has learnt from, its copies have, too, and so have theirs; each says from which run it has that.
+
+    Parameters
+    ----------
+    contexts : collection of str, optional
+        Of the inputs that are wanted; all by default.
+    """
+    inputs, inherited = mlflow.get_run(run_id).inputs, []
+    for each in inputs.dataset_inputs if inputs else []:
+        tags = {tag.key: tag.value for tag in each.tags}
+        if contexts is None or tags.get("mlflow.data.context") in contexts:
+            more = [] if INHERITED_TAG in tags else [InputTag(INHERITED_TAG, run_id)]
+            inherited.append(DatasetInput(each.dataset, [*each.tags, *more]))
+    return inherited

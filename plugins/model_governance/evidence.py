@@ -34,7 +34,10 @@ from model_governance.samples import Samples, read_samples
 from model_governance.signatures import Signature, artifact_sha256, read_signatures
 from model_governance.source import Source, locate
 
-__all__ = ["Dataset", "Evaluated", "Evidence", "Measured", "collect", "signed_today"]
+__all__ = ["INHERITED_TAG", "Dataset", "Evaluated", "Evidence", "Measured", "collect", "signed_today"]
+
+INHERITED_TAG = "inherited_from"
+"""Tag of a run's input: the run that learnt from it, where this one did not."""
 
 
 class _Value(Strict):
@@ -61,11 +64,20 @@ class Measured(_Value):
 
 
 class Dataset(_Value):
-    """One input of the source run, or of the run that measured."""
+    """One input of the source run, or of the run that measured.
+
+    Attributes
+    ----------
+    inherited_from : str or None
+        The run that learnt from it, where this one only has it from there.
+    """
+
+    added: ClassVar[frozenset[str]] = frozenset({"inherited_from"})
 
     name: str
     digest: str
     context: str | None = None
+    inherited_from: str | None = None
 
 
 class Evaluated(_Value):
@@ -348,8 +360,13 @@ def _latest(metrics: Iterable[Metric]) -> dict[str, Measured]:
 
 def _datasets(run: Run) -> Iterator[Dataset]:
     for entry in run.inputs.dataset_inputs if run.inputs else []:
-        context = next((tag.value for tag in entry.tags if tag.key == "mlflow.data.context"), None)
-        yield Dataset(name=entry.dataset.name, digest=entry.dataset.digest, context=context)
+        tags = {tag.key: tag.value for tag in entry.tags}
+        yield Dataset(
+            name=entry.dataset.name,
+            digest=entry.dataset.digest,
+            context=tags.get("mlflow.data.context"),
+            inherited_from=tags.get(INHERITED_TAG),
+        )
 
 
 def _is_evidence(tag: str) -> bool:

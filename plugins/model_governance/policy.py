@@ -48,18 +48,38 @@ __all__ = [
     "Rule",
     "TagRule",
     "Threshold",
+    "TrainingMark",
     "Versioning",
     "load_policy",
     "policy_schema",
 ]
 
 
+class TrainingMark(Strict):
+    """The tag by which the run of a training is known, whatever else it claims."""
+
+    tag: str = Field(min_length=1, description="Name of a tag of runs, such as `step`.")
+    values: tuple[str, ...] = Field(
+        min_length=1, description="Its values on runs in which weights are learnt: none of them makes a patch."
+    )
+
+
 class Versioning(Strict):
     """How a version's semantic number is found: major when the interface changed, minor when retrained."""
+
+    added: ClassVar[frozenset[str]] = frozenset({"training", "weights"})
 
     interface: tuple[str, ...] = Field(
         default=("signature.inputs", "signature.outputs"),
         description="Dotted paths in the MLmodel file that together are the model's interface.",
+    )
+    training: TrainingMark | None = Field(
+        None, description="What marks the run of a training; without it, only a run's own training data tell."
+    )
+    weights: tuple[str, ...] = Field(
+        (),
+        description="Shell patterns (`detector.*`) of the names of files that hold a model's weights; those of a "
+        "re-thresholded version must be its parent's, byte for byte.",
     )
 
 

@@ -95,7 +95,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
     evidence = collect(model_uri, policy)
-    numbering = numbering_of(client, name, evidence)  # a claim that does not hold leaves nothing behind
+    # A claim that does not hold leaves nothing behind.
+    numbering = numbering_of(client, name, evidence, policy.versioning)
     _create_model(client, name)
     standing = finished(client, name)
     versions = versions_of(client, name)

@@ -7,9 +7,9 @@
 | patch | the model's run says by its tags that it learnt nothing new, and the record bears it out |
 
 A patch is claimed by two tags on the run (or on the logged model): ``change``, one of ``re-exported`` and
-``re-thresholded``, and ``optimised_from``, the model it was made from (``m-...`` or any model URI). The tag
-``change=retrained`` claims a minor step. Whoever follows minor and patch versions blindly relies on these words,
-so a claim that does not hold is an error, and nothing is registered.
+``re-thresholded``, and ``optimised_from``, the model it was made from (``m-...`` or any model URI); what must bear
+it out stands in `patches`. The tag ``change=retrained`` claims a minor step. Whoever follows minor and patch
+versions blindly relies on these words, so a claim that does not hold is an error, and nothing is registered.
 """
 
 from __future__ import annotations
@@ -20,21 +20,32 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from model_governance.errors import EvidenceError, VersioningError
 from model_governance.evidence import Evidence, collect
+from model_governance.patches import (
+    PARENT_DIGEST_TAG,
+    RE_THRESHOLDED,
+    require_nothing_learnt,
+    require_same_parent,
+)
 from model_governance.policy import Versioning
 from model_governance.standing import versions_of
 
-__all__ = ["CHANGE_TAG", "PARENT_TAG", "Numbering", "number_of", "numbering_of", "predecessor_of"]
+__all__ = [
+    "CHANGE_TAG",
+    "PARENT_DIGEST_TAG",
+    "PARENT_TAG",
+    "Numbering",
+    "number_of",
+    "numbering_of",
+    "predecessor_of",
+]
 
 CHANGE_TAG = "change"
 PARENT_TAG = "optimised_from"
-_PATCHES = ("re-exported", "re-thresholded")
+_PATCHES = ("re-exported", RE_THRESHOLDED)
 _RETRAINED = "retrained"
-_LEARNT_FROM = "training"
-"""Context of the inputs that a model's weights were learnt from, as MLflow's own documentation calls it."""
 
 Number = tuple[int, int, int]
 
@@ -74,7 +85,9 @@ class Numbering:
         return {key: value for key, value in tags.items() if value}
 
 
-def numbering_of(client: MlflowClient, name: str, evidence: Evidence) -> Numbering:
+def numbering_of(
+    client: MlflowClient, name: str, evidence: Evidence, versioning: Versioning | None = None
+) -> Numbering:
     """The semantic version that a model gets under a name; reads alone, and needs no registered model.
 
     Versions without a semantic version, registered by other means, are left out. Files that have a version already
@@ -91,7 +104,7 @@ def numbering_of(client: MlflowClient, name: str, evidence: Evidence) -> Numberi
             return _as_it_is(number, version)
     change = evidence.tags.get(CHANGE_TAG)
     if change in _PATCHES:
-        return _patch(client, name, versions, evidence, change)
+        return _patch(client, name, versions, evidence, change, versioning or Versioning())
     if change not in (None, _RETRAINED):
         raise VersioningError(
             f"the tag {CHANGE_TAG}={change!r} of {evidence.model_uri} says nothing that is known; expected "
@@ -141,7 +154,12 @@ def predecessor_of(version: ModelVersion, versions: Iterable[ModelVersion]) -> M
 
 
 def _patch(
-    client: MlflowClient, name: str, versions: dict[Number, ModelVersion], evidence: Evidence, change: str
+    client: MlflowClient,
+    name: str,
+    versions: dict[Number, ModelVersion],
+    evidence: Evidence,
+    change: str,
+    versioning: Versioning,
 ) -> Numbering:
     claim = f"{evidence.model_uri} claims to be {change}"
     named = evidence.tags.get(PARENT_TAG, "").strip()
@@ -155,6 +173,7 @@ def _patch(
         parent = collect(uri, Versioning(interface=tuple(evidence.interface)))
     except EvidenceError as error:
         raise VersioningError(f"{claim} from {named!r}, which is not there: {error}") from error
+    require_same_parent(claim, evidence, parent)
     digest = parent.artifact.digest
     found = [number for number, v in versions.items() if v.tags.get("artifact_digest") == digest]
     if not found:
@@ -168,12 +187,7 @@ def _patch(
             f"patches blindly would break; make it with the same interface, or remove the tag {CHANGE_TAG}"
         )
     training = versions[number].tags.get("training_run_id") or parent.run_id
-    learnt = {data.digest for data in evidence.datasets if data.context == _LEARNT_FROM}
-    if learnt := learnt - _training_data(client, training):
-        raise VersioningError(
-            f"{claim} from {_text(number)}, but its run learnt from other data ({', '.join(sorted(learnt))}): it "
-            f"is retrained; remove the tag {CHANGE_TAG}"
-        )
+    require_nothing_learnt(client, f"{claim} from {_text(number)}", evidence, parent, training, versioning)
     major, minor, _ = number
     patch = 1 + max(each[2] for each in versions if each[:2] == (major, minor))
     reason = f"{change} from {_text(number)}, learnt in the same run, with the same interface"
@@ -209,19 +223,6 @@ def _differences(theirs: Evidence, mine: Evidence) -> list[str]:
         for path, value in mine.interface.items()
         if theirs.interface.get(path) != value
     ]
-
-
-def _training_data(client: MlflowClient, run_id: str) -> set[str]:
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        raise VersioningError(f"the training run {run_id} cannot be read: {error.message}") from error
-    return {
-        entry.dataset.digest
-        for entry in (run.inputs.dataset_inputs if run.inputs else [])
-        for tag in entry.tags
-        if tag.key == "mlflow.data.context" and tag.value == _LEARNT_FROM
-    }
 
 
 def _text(number: Number) -> str:

@@ -81,12 +81,15 @@ def _maker(folder: Path) -> Make:
     source = StoredSource(store.uri, dataset.digest, "rectangles")
     detector = build(folder / "toy.onnx", size=(96, 96))
 
-    def log(confidence: float = 0.5, metrics: dict[str, float] | None = None, **tags: str) -> str:
+    def log(
+        confidence: float = 0.5, metrics: dict[str, float] | None = None, learnt_in: str | None = None, **tags: str
+    ) -> str:
         with mlflow.start_run():
             mlflow.log_params({"trainer": "none", "epochs": 3, "seed": 7, "classes": "person,car", "model": NASTY})
             mlflow.set_tags({"lineage.git_commit": "c" * 40, "lineage.git_dirty": "false", **tags})
             for split, context in (("train", "training"), ("test", "test")):
-                mlflow.log_input(CameraDataset(dataset, source, split), context=context)
+                known = {"inherited_from": learnt_in} if learnt_in else None
+                mlflow.log_input(CameraDataset(dataset, source, split), context=context, tags=known)
             info = camera_counting.log_model(detector, name="model", confidence=confidence)
             if metrics is not None:
                 with evaluation_of(info.model_uri):
@@ -265,10 +268,11 @@ def test_a_version_has_its_changes_its_approval_and_a_link(make: Make, policy: P
 def test_a_patch_tells_where_its_weights_were_learnt(make: Make, policy: Policy, tmp_path: Path) -> None:
     first = make(0.5, METRICS)
     register(first, "gate", policy)
-    patch = make(0.6, METRICS, change="re-thresholded", optimised_from=first.removeprefix("models:/"))
+    parent = str(MlflowClient().get_model_version("gate", "1").run_id)
+    claim = {"change": "re-thresholded", "optimised_from": first.removeprefix("models:/")}
+    patch = make(0.6, METRICS, learnt_in=parent, **claim)
     assert register(patch, "gate", policy).semantic_version == "1.0.1"
     card, markdown, _ = card_of("models:/gate/2", tmp_path)
-    parent = MlflowClient().get_model_version("gate", "1").run_id
     assert card["identity"]["training_run_id"] == parent != card["identity"]["run_id"]
     assert "- confidence" not in markdown  # this one's was not logged, and the parent's is another
 

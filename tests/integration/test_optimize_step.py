@@ -92,6 +92,10 @@ def test_an_int8_model_counts_the_same_in_less_time(tracking: str, tmp_path: Pat
     assert done.data.tags["optimised_from_digest"] == artifact.artifact_digest(parent.artifact_location)
     assert (done.data.params["seed"], done.data.params["preset"]) == ("7", "mixed")
     assert done.data.params["nncf"][0].isdigit()
+    assert [(each.context, each.inherited_from) for each in collect(kept.model_uri).datasets] == [
+        ("training", parent.source_run_id),
+        ("thresholds", None),
+    ]
     inputs = {
         (tag.value, each.dataset.name)
         for each in done.inputs.dataset_inputs

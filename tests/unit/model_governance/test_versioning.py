@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -17,6 +18,7 @@ from model_governance import GovernanceError, Policy, VersioningError, collect, 
 from model_governance.change_log import change_log, release_notes
 from model_governance.cli import main
 from model_governance.git_tag import tag_commit
+from model_governance.policy import Versioning
 
 MakeModel = Callable[..., str]
 
@@ -27,11 +29,12 @@ def _claim(uri: str, **tags: str) -> str:
     return uri
 
 
-def _learnt_from(uri: str, *rows: int) -> str:
-    """Let the model's run say what it was trained on."""
+def _learnt_from(uri: str, *rows: int, parent: str | None = None) -> str:
+    """Let the model's run say what it was trained on; with a parent, what that one was."""
     with mlflow.start_run(run_id=collect(uri).run_id):
         table = mlflow.data.from_pandas(pd.DataFrame({"n": list(rows)}), name="streets")
-        mlflow.log_input(table, context="training")
+        tags = {"inherited_from": collect(parent).run_id} if parent else None
+        mlflow.log_input(table, context="training", tags=tags)
     return uri
 
 
@@ -115,12 +118,79 @@ def test_a_minor_or_a_patch_with_another_interface_is_refused(
 def test_a_patch_that_learnt_something_new_is_refused(make_model: MakeModel, policy: Policy) -> None:
     first = _learnt_from(make_model(1), 1, 2, 3)
     register(first, "m", policy)
-    same = _learnt_from(_patch(make_model, 2, first), 1, 2, 3)
+    same = _learnt_from(_patch(make_model, 2, first), 1, 2, 3, parent=first)
     assert register(same, "m", policy).semantic_version == "1.0.1"
-    more = _learnt_from(_patch(make_model, 3, first), 1, 2, 3, 4)
+    more = _learnt_from(_patch(make_model, 3, first), 1, 2, 3, 4, parent=first)
     with pytest.raises(VersioningError, match=r"learnt from other data .*it is retrained; remove the tag change"):
         register(more, "m", policy)
     assert _versions() == 2
+
+
+def _marking(policy: Policy, **versioning: Any) -> Policy:
+    return policy.model_copy(update={"versioning": Versioning.model_validate(versioning)})
+
+
+@pytest.mark.parametrize("place", ["run", "model"])
+@pytest.mark.parametrize("change", ["re-exported", "re-thresholded"])
+def test_a_training_is_no_patch_whatever_it_claims(
+    make_model: MakeModel, policy: Policy, change: str, place: str
+) -> None:
+    """Trained anew on the very data of its parent: its inputs alone do not tell."""
+    marking = _marking(policy, training={"tag": "step", "values": ["train", "tune"]})
+    first = _learnt_from(make_model(1), 1, 2, 3)
+    register(_claim(first, step="train"), "m", marking)
+    again = _learnt_from(_patch(make_model, 2, first, change), 1, 2, 3, parent=first)
+    if place == "run":
+        _claim(again, step="tune")
+    else:
+        MlflowClient().set_logged_model_tags(again.removeprefix("models:/"), {"step": "tune"})
+        _claim(again, step="optimize")
+    with pytest.raises(VersioningError, match=r"its run is a training's \(step=tune\): it is retrained; remove"):
+        register(again, "m", marking)
+    assert _versions() == 1
+    other = _learnt_from(_claim(_patch(make_model, 3, first, change), step="optimize"), 1, 2, 3, parent=first)
+    assert register(other, "m", marking).semantic_version == "1.0.1"
+
+
+@pytest.mark.parametrize("context", ["training", "train"])
+def test_a_notebook_that_learnt_from_the_same_data_is_no_patch(
+    make_model: MakeModel, policy: Policy, context: str
+) -> None:
+    """Its run carries no mark, but names training data of its own."""
+    first = _learnt_from(make_model(1), 1, 2, 3)
+    register(first, "m", policy)
+    again, stranger = _patch(make_model, 2, first), make_model(9)
+    table = mlflow.data.from_pandas(pd.DataFrame({"n": [1, 2, 3]}), name="streets")
+    with mlflow.start_run(run_id=collect(again).run_id):
+        mlflow.log_input(table, context=context)
+    with pytest.raises(VersioningError, match=r"its own run learnt from data \(.*carry the tag inherited_from"):
+        register(again, "m", policy)
+    with pytest.raises(VersioningError, match="its own run learnt from data"):
+        register(_learnt_from(_patch(make_model, 3, first), 1, 2, 3, parent=stranger), "m", policy)
+    assert _versions() == 1
+
+
+def test_a_patch_of_files_that_are_others_by_now_is_refused(make_model: MakeModel, policy: Policy) -> None:
+    first = make_model(1)
+    done = register(first, "m", policy)
+    wrong = _claim(_patch(make_model, 2, first), optimised_from_digest="f" * 64)
+    with pytest.raises(VersioningError, match=r"digest f{16} \(optimised_from_digest\), whose files have"):
+        register(wrong, "m", policy)
+    right = _claim(_patch(make_model, 3, first), optimised_from_digest=done.evidence.artifact.digest)
+    assert register(right, "m", policy).semantic_version == "1.0.1"
+
+
+def test_only_the_threshold_of_a_rethresholded_version_is_another(make_model: MakeModel, policy: Policy) -> None:
+    """In this policy the weights are in the requirements' file, which all these models share, or in the code."""
+    first = make_model(1)
+    register(first, "m", _marking(policy, weights=["requirements.txt"]))
+    second = _patch(make_model, 2, first, "re-thresholded")
+    for weights in (["*.py"], ["nothing.*"]):
+        with pytest.raises(VersioningError, match="are not byte for byte those of the version"):
+            register(second, "m", _marking(policy, weights=weights))
+    exported = _patch(make_model, 3, first, "re-exported")
+    assert register(exported, "m", _marking(policy, weights=["*.py"])).semantic_version == "1.0.1"
+    assert register(second, "m", _marking(policy, weights=["requirements.txt"])).semantic_version == "1.0.2"
 
 
 def test_two_registrations_at_once_never_share_a_number(
