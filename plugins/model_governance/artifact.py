@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,11 @@ from model_governance.pickles import is_pickle
 
 __all__ = ["Artifact", "ArtifactFile", "artifact_digest", "read_artifact"]
 
-# MLflow writes this one beside the model whenever a registered version is loaded; it is not part of the model.
+# MLflow writes this one beside the model whenever it is loaded by a models:/ address; it is not part of the model.
+# The name alone excuses nothing: whatever else stands in it would be a file that nobody vouches for.
 _WRITTEN_BY_LOADING = "registered_model_meta"
+_LARGEST_NOTE = 1024
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # as MLflow does
 
 
 class ArtifactFile(BaseModel):
@@ -98,7 +103,7 @@ def _paths(folder: Path, location: str) -> list[Path]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise EvidenceError(f"{name} in {location} is a link; a model must hold its files itself")
-        if not path.is_file() or name == _WRITTEN_BY_LOADING:
+        if not path.is_file() or (name == _WRITTEN_BY_LOADING and _is_note_of_loading(path)):
             continue
         # Counted in, it would change the model's digest whenever the model is loaded; left out, it would be code
         # that nobody vouches for.
@@ -109,6 +114,33 @@ def _paths(folder: Path, location: str) -> list[Path]:
             )
         paths.append(path)
     return paths
+
+
+def _is_note_of_loading(path: Path) -> bool:
+    """Whether a file says a version's name and number, or null and null, as MLflow does, and not a byte more."""
+    if _says_version(path):
+        return True
+    time.sleep(0.05)  # somebody who loads the model at this very moment may have written half of it
+    return _says_version(path)
+
+
+def _says_version(path: Path) -> bool:
+    with path.open("rb") as stream:
+        content = stream.read(_LARGEST_NOTE + 1)
+    if len(content) > _LARGEST_NOTE:
+        return False
+    try:
+        said = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        return False
+    if not isinstance(said, dict) or said.keys() != {"model_name", "model_version"}:
+        return False
+    name, number = said["model_name"], said["model_version"]
+    of_version = isinstance(name, str) and re.fullmatch(r"[0-9]{1,18}", str(number))
+    if not of_version and (name, number) != (None, None):  # what is loaded by a logged model's id has neither
+        return False
+    written = yaml.dump(said, default_flow_style=False, allow_unicode=True, Dumper=_DUMPER)
+    return content == written.encode()
 
 
 def _read_file(path: Path, folder: Path) -> ArtifactFile:

@@ -8,10 +8,13 @@ import pickle
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
+from mlflow.utils.yaml_utils import write_yaml
 
 from model_governance import EvidenceError
 from model_governance.artifact import read_artifact
@@ -111,14 +114,65 @@ def test_every_change_changes_the_digest(folder: Path, change) -> None:
     assert read_artifact(str(folder))[0].digest != before
 
 
-def test_the_note_that_loading_writes_beside_a_model_is_not_the_model(folder: Path, tmp_path: Path) -> None:
+NOTE = "registered_model_meta"
+
+
+@pytest.mark.parametrize("name", ["m", "street counter: Straße", "a-" * 100 + " b" * 25, "7", "null", "#"])
+@pytest.mark.parametrize("version", ["3", 3])
+def test_the_note_that_loading_writes_beside_a_model_is_not_the_model(
+    folder: Path, tmp_path: Path, name: str, version: object
+) -> None:
     before = read_artifact(str(folder))[0].digest
-    (folder / "registered_model_meta").write_text("model_name: m\n")
+    write_yaml(str(folder), NOTE, {"model_name": name, "model_version": version}, ensure_yaml_extension=False)
     assert read_artifact(str(folder))[0].digest == before
     shutil.copytree(folder, tmp_path / "copy")
     assert read_artifact((tmp_path / "copy").as_uri())[0].digest == before
-    (folder / "data" / "registered_model_meta").write_text("anywhere else it is a file like others")
-    assert read_artifact(str(folder))[0].digest != before
+    (folder / NOTE).rename(folder / "data" / NOTE)
+    assert read_artifact(str(folder))[0].digest != before, "anywhere else it is a file like others"
+
+
+def test_what_loading_a_model_really_writes_is_not_the_model(
+    make_model: Callable[..., str], model_folder: Callable[[str], Path]
+) -> None:
+    uri = make_model()
+    before = read_artifact(str(model_folder(uri)))[0].digest
+    mlflow.register_model(uri, "m")
+    for address in ("models:/m/1", uri):
+        mlflow.pyfunc.load_model(address)
+        assert (model_folder(uri) / NOTE).is_file()
+        assert read_artifact(str(model_folder(uri)))[0].digest == before
+        (model_folder(uri) / NOTE).unlink()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _harmful(4),
+        _harmful(0),
+        b"",
+        b"model_name: m\n",
+        b"model_name: m\nmodel_version: '1'\nmore: code\n",
+        b"model_name: m\nmodel_version: '1'\n# import os\n",
+        b"model_name: m\nmodel_version: '1'\nmodel_version: '1'\n",
+        b"model_name: [m]\nmodel_version: '1'\n",
+        b"model_name: m\nmodel_version: one\n",
+        b"model_name: m\nmodel_version: null\n",
+        b"model_name: null\nmodel_version: '1'\n",
+        b"model_name: m\nmodel_version: '1'\n" + b"\n" * 2000,
+        b"model_name: " + b"m" * 2000 + b"\nmodel_version: '1'\n",
+        b"- 1\n",
+        b"a: [\n",
+        b"\xff\xfe",
+    ],
+)
+def test_a_file_that_only_bears_the_name_of_that_note_is_one_of_the_model(folder: Path, content: bytes) -> None:
+    before = read_artifact(str(folder))[0].digest
+    (folder / NOTE).write_bytes(content)
+    artifact, _ = read_artifact(str(folder))
+    assert artifact.digest != before
+    assert {file.path: file.pickle for file in artifact.files}[NOTE] is content.startswith(
+        (b"\x80", b"cbuiltins", b"c__")
+    )
 
 
 @pytest.mark.parametrize("name", ["code/__pycache__/a.cpython-311.pyc", "code/a.pyc", "code/__pycache__/a"])
