@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model_governance.errors import EvidenceError
 from model_governance.pickles import is_pickle
+from model_governance.plain_yaml import read_yaml
 
 __all__ = ["Artifact", "ArtifactFile", "artifact_digest", "read_artifact"]
 
@@ -82,10 +83,17 @@ def read_artifact(location: str) -> tuple[Artifact, dict[str, Any]]:
         if not (folder / "MLmodel").is_file():
             raise EvidenceError(f"no MLflow model at {location}: expected a folder with a file named MLmodel")
         files = tuple(_read_file(path, folder) for path in _paths(folder, location))
-        content = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        content = _mlmodel(folder / "MLmodel", location)
     if not isinstance(content, dict):
         raise EvidenceError(f"the MLmodel file at {location} holds no mapping; log the model again")
     return Artifact(files=files), content
+
+
+def _mlmodel(path: Path, location: str) -> Any:
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise EvidenceError(f"the MLmodel file at {location} is not YAML: {error}; log the model again") from error
 
 
 @contextmanager
@@ -130,8 +138,8 @@ def _says_version(path: Path) -> bool:
     if len(content) > _LARGEST_NOTE:
         return False
     try:
-        said = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        said = read_yaml(content)
+    except (yaml.YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(said, dict) or said.keys() != {"model_name", "model_version"}:
         return False

@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeAliasType
 
+from model_governance.plain_yaml import read_yaml
+
 __all__ = ["Document", "has_key", "read_document"]
 
 _LARGEST = 2_000_000
@@ -58,7 +60,7 @@ def read_document(name: str, content: bytes) -> Document:
     try:
         text = content.decode("utf-8")
         if name.endswith((".json", ".yaml", ".yml")):
-            value = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+            value = json.loads(text) if name.endswith(".json") else read_yaml(text)
             return Document(sha256=digest, filled=_tree(value, [_MOST_KEYS]))
         return Document(sha256=digest, headings=tuple(dict.fromkeys(_headings(text))))
     except (ValueError, yaml.YAMLError, RecursionError) as error:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from model_governance.errors import PolicyError
+from model_governance.plain_yaml import read_yaml
 from model_governance.rules import (
     AcceptanceRule,
     ArtifactRule,
@@ -156,25 +157,6 @@ class Policy(Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """Of a key that stands twice YAML keeps the last alone, and the gates of the first would be gone unseen."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """The mapping as it is written, before anything is merged into it."""
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key.value} stands there twice; put what they hold into one",
-                    key.start_mark,
-                )
-            seen.add(str(key.value))
-        return node
-
-
 def load_policy(path: str | Path) -> Policy:
     """Read a policy from a YAML file.
 
@@ -185,7 +167,7 @@ def load_policy(path: str | Path) -> Policy:
     """
     path = Path(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)  # noqa: S506 - a SafeLoader
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"cannot read the policy {path}: {error}") from error
     except yaml.YAMLError as error:

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict
 
 from model_governance.errors import EvidenceError, PolicyError
+from model_governance.plain_yaml import read_yaml
 
 __all__ = ["FILES", "Pin", "read_lock", "read_pins"]
 
@@ -134,7 +135,7 @@ def _logical(lines: list[str]) -> Iterator[str]:
 
 def _conda_pins(text: str) -> Iterator[Pin]:
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
     except yaml.YAMLError as error:
         raise EvidenceError(f"the model's conda.yaml is not YAML: {error}; log the model again") from error
     entries = content.get("dependencies") if isinstance(content, dict) else None

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 __all__ = ["Reason", "Rule", "Strict"]
 
@@ -25,6 +33,23 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     added: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `max: yes` as true, which Python takes for 1; and a switch set to 0 may be meant as a bound.
+
+        A field that holds a mapping or a list is looked at as a whole; its own fields look at themselves.
+        """
+        is_switch = cls.model_fields[str(info.field_name)].annotation is bool
+        if isinstance(value, bool) and not is_switch:
+            raise ValueError(
+                f"expected anything but true or false, got {str(value).lower()} (YAML reads yes, no, on and off "
+                "so); write the number, or the text in quotes"
+            )
+        if is_switch and not isinstance(value, bool):
+            raise ValueError(f"expected true or false, got {value!r}")
+        return value
 
     @model_serializer(mode="wrap")
     def _without_unused_additions(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
