@@ -13,6 +13,7 @@ from model_governance.admission import find_version
 from model_governance.bundle import read_bundle
 from model_governance.errors import GovernanceError
 from model_governance.evidence import Evidence
+from model_governance.markdown_text import as_text
 from model_governance.policy import Policy
 from model_governance.standing import Standing, read_standing, registered_model, versions_of
 from model_governance.versioning import CHANGE_TAG, number_of, predecessor_of
@@ -99,14 +100,14 @@ class ReleaseNotes:
     def to_markdown(self, *, most_metrics: int = 12) -> str:
         """A section of a change log; of the metrics, those that the policy reads and that changed."""
         told = [each for each in self.metrics if each.better is not None and each.verdict != "the same"]
-        lines = [f"## {self.semantic_version} – {self.created:%Y-%m-%d} (version {self.version})", ""]
-        lines += [f"{_sentence(self.reason or self.change or 'registered')} {self.standing}", ""]
-        lines += [f"- {each.sentence()}" for each in told[:most_metrics]]
+        # Text alone: a parameter, a tag or a reviewer's comment may hold anything.
+        lines = [f"## {as_text(self.semantic_version)} – {self.created:%Y-%m-%d} (version {self.version})", ""]
+        lines += [as_text(f"{_sentence(self.reason or self.change or 'registered')} {self.standing}"), ""]
+        lines += [f"- {as_text(each.sentence())}" for each in told[:most_metrics]]
         if len(told) > most_metrics:
             lines.append(f"- {len(told) - most_metrics} more figures changed")
-        lines += [f"- {text}" for text in (*self.data, *self.params, *self.code, *self.missing)]
-        # One line each, and text alone: a parameter may hold anything.
-        return "\n".join(" ".join(line.split()).replace("<", "&lt;") for line in lines).rstrip() + "\n"
+        lines += [f"- {as_text(text)}" for text in (*self.data, *self.params, *self.code, *self.missing)]
+        return "\n".join(lines).rstrip() + "\n"
 
 
 def release_notes(name: str, version: str) -> ReleaseNotes:
@@ -134,7 +135,7 @@ def change_log(name: str) -> str:
     versions, standing = versions_of(client, name), read_standing(client, name)
     numbered = [version for version in versions.values() if number_of(version) is not None]
     numbered.sort(key=lambda version: number_of(version) or (0, 0, 0), reverse=True)
-    parts = [f"# Change log of {name}\n"]
+    parts = [f"# Change log of {as_text(name)}\n"]
     parts += [_notes(version, versions, standing).to_markdown() for version in numbered]
     if others := [number for number, version in versions.items() if number_of(version) is None]:
         parts.append(f"Without a semantic version, registered by other means: {', '.join(others)}.\n")
@@ -212,7 +213,7 @@ def _by_context(evidence: Evidence) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for data in evidence.datasets:
         if data.context is not None:
-            found.setdefault(data.context, []).append(f"{data.name} `{data.digest}`")
+            found.setdefault(data.context, []).append(f"{data.name} {data.digest}")
     return {context: ", ".join(sorted(names)) for context, names in found.items()}
 
 
@@ -235,7 +236,7 @@ def _code(theirs: Evidence, mine: Evidence) -> tuple[str, ...]:
     if theirs.git_commit == mine.git_commit:
         return ()
     before, after = (each.git_commit or "not recorded" for each in (theirs, mine))
-    return (f"Code: commit `{before}` → `{after}`",)
+    return (f"Code: commit {before} → {after}",)
 
 
 def _standing(version: ModelVersion, standing: Standing) -> str:

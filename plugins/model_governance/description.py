@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from model_governance.evidence import Evidence
 from model_governance.gates import GateResult, Verdict
+from model_governance.markdown_text import as_code, as_text
 
 __all__ = ["LIMIT", "describe"]
 
@@ -54,11 +54,14 @@ def _write(
 ) -> str:
     against = f"champion (version {champion_version})" if champion else "champion (none yet)"
     ordered = [*verdict.failures, *(row for row in verdict.rows if row.passed)]
-    data = [f"{item.context or 'input'}: {item.name} `{item.digest}`" for item in evidence.datasets]
+    data = [
+        f"{_cell(item.context or 'input')}: {_cell(item.name)} `{as_code(item.digest, 80)}`"
+        for item in evidence.datasets
+    ]
     dirty = evidence.tags.get("lineage.git_dirty") == "true"
     return "\n".join(
         [
-            f"# {name} {semantic_version}",
+            f"# {as_text(name)} {semantic_version}",
             "",
             _headline(verdict),
             "",
@@ -82,8 +85,8 @@ def _write(
             "",
             "## Made of",
             "",
-            f"- Data: {_cell('; '.join(data[:5]) or 'no input recorded')}",
-            f"- Code: commit `{_cell(evidence.git_commit or 'not recorded').replace('`', chr(39))}`"
+            f"- Data: {'; '.join(data[:5]) or 'no input recorded'}",
+            f"- Code: commit `{as_code(evidence.git_commit or 'not recorded', 160)}`"
             + (", with uncommitted changes" if dirty else ""),
             f"- Run: `{evidence.run_id}`; files `{evidence.artifact.digest[:16]}`, "
             f"{evidence.artifact.size / 1e6:.2f} MB in {len(evidence.artifact.files)} files",
@@ -92,7 +95,7 @@ def _write(
             "## Try it",
             "",
             "```",
-            f"mlflow models serve -m {evidence.model_uri}",
+            f"mlflow models serve -m {as_code(evidence.model_uri)}",
             "```",
         ]
     )
@@ -157,6 +160,5 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], limit: int) -
 
 
 def _cell(text: str) -> str:
-    """Text that can neither break the table it stands in, nor fill it, nor become HTML, a picture or a link."""
-    flat = re.sub(r"([\\|\[\]])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
-    return flat if len(flat) <= 160 else flat[:159] + "…"
+    """Text that can neither break the table it stands in, nor fill it, nor become anything else than text."""
+    return as_text(text, 160)

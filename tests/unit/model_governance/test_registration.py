@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -26,6 +28,7 @@ from model_governance import (
     reject,
 )
 from model_governance.bundle import read_bundle
+from model_governance.change_log import change_log
 
 MakeModel = Callable[..., str]
 
@@ -335,3 +338,14 @@ def test_the_champion_is_compared_by_its_figures_on_the_same_data(make_model: Ma
 def test_nobody_s_name_is_in_the_evidence(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "a-persons-name")
     assert "a-persons-name" not in collect(make_model()).model_dump_json()
+
+
+def test_a_comment_in_a_change_log_is_text(make_model: MakeModel, policy: Policy) -> None:
+    register(make_model(1), "m", policy)
+    picture = "![seen](http://example.org/p.png)\n\n# Approved <img src=x> [go](http://example.org)"
+    reject("m", 1, f"Ann {picture}", picture)
+    text = change_log("m")
+    page = MarkdownIt("commonmark").render(text)
+    assert not [tag for tag in ("<img", "<a", "<h1>Approved") if tag in page]
+    assert not re.search(r"\w://", text), "GitHub and MLflow make a link of a bare address"
+    assert r"!\[seen\](http\://example.org/p.png) # Approved &lt;img src=x> \[go\]" in text

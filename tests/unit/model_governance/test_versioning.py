@@ -232,6 +232,7 @@ def test_the_change_log_tells_figures_data_code_and_who_decided(make_model: Make
     _claim(second, **{"lineage.git_commit": "b" * 40})
     MlflowClient().log_param(collect(second).run_id, "epochs", 30)
     MlflowClient().log_param(collect(second).run_id, "note", "one\n# two <script>")
+    MlflowClient().log_param(collect(second).run_id, "seen", "![](http://example.org/p.png)")
     register(second, "m", policy)
 
     text = change_log("m")
@@ -239,9 +240,12 @@ def test_the_change_log_tells_figures_data_code_and_who_decided(make_model: Make
     newer, older = text.split("## 1.0.0")
     assert "- score: 0.8 → 0.9 (+0.1, better)" in newer
     assert "- latency_ms: 20 → 25 (+5, worse)" in newer
-    assert "Data for training: streets `" in newer
-    assert "Parameters: epochs unset → 30, note unset → one # two &lt;script>\n" in newer
-    assert f"Code: commit `{'a' * 40}` → `{'b' * 40}`" in newer
+    assert "Data for training: streets " in newer
+    assert (
+        "Parameters: epochs unset → 30, note unset → one # two &lt;script>, "
+        "seen unset → !\\[\\](http\\://example.org/p.png)\n"
+    ) in newer
+    assert f"Code: commit {'a' * 40} → {'b' * 40}" in newer
     assert "Gates passed; review pending." in newer
     assert "The first version of m. Gates passed; review approved by Ann; champion today." in older
 
