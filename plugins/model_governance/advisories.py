@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -22,6 +26,11 @@ from model_governance.errors import PolicyError
 from model_governance.requirements import Pin
 
 __all__ = ["Audit", "Finding", "affects", "audit"]
+
+# Many times what osv.dev knows of PyPI; a few kilobytes can be packed so that they unpack to more.
+_MOST_FILES = 500_000
+_LARGEST_FILE = 256_000_000
+_LARGEST_TOTAL = 2_000_000_000
 
 
 class Finding(BaseModel):
@@ -67,7 +76,8 @@ def audit(path: Path, pins: Iterable[Pin]) -> Audit:
     Raises
     ------
     PolicyError
-        Where it cannot be read, holds no record, or one that is no OSV record; names it.
+        Where it cannot be read, is far larger than what osv.dev exports, holds no record, or one that is no OSV
+        record; names it.
     """
     digest, newest, count = hashlib.sha256(), 0, 0
     versions: dict[str, list[tuple[Version, Pin]]] = {}
@@ -204,7 +214,7 @@ def _records(place: str, text: str) -> Iterator[Mapping[str, Any]]:
     """One record, a list of them, or `{"vulns": [...]}` as the query interface of osv.dev answers."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"the advisories {place} are not JSON: {error}") from error
     if isinstance(content, dict) and isinstance(content.get("vulns"), list):
         content = content["vulns"]
@@ -219,16 +229,55 @@ def _records(place: str, text: str) -> Iterator[Mapping[str, Any]]:
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
     """Name and content of every JSON file, in the order of the names."""
+    budget = _LARGEST_TOTAL
     try:
-        if path.is_dir():
-            for file in sorted(path.rglob("*.json")):
-                yield str(file), file.read_text(encoding="utf-8")
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for name in sorted(archive.namelist()):
-                    if name.endswith(".json"):
-                        yield f"{path}:{name}", archive.read(name).decode("utf-8")
-        else:
-            yield str(path), path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        for place, size, opened in _files(path):
+            largest = min(budget, _LARGEST_FILE)
+            # What an archive says of a member's size is a claim: no more than this is taken out of it.
+            with opened() as stream:
+                content = stream.read(largest + 1) if size <= largest else b""
+            if size > largest or len(content) > largest:
+                raise PolicyError(
+                    f"{place} among the advisories makes them too large: at most {_LARGEST_FILE} bytes are read "
+                    f"of a file and {_LARGEST_TOTAL} of all; expected OSV records as osv.dev exports them for PyPI"
+                )
+            budget -= len(content)
+            yield place, content.decode("utf-8")
+    except (
+        OSError,
+        UnicodeDecodeError,
+        EOFError,
+        # What an archive may be besides whole: broken, packed in a way that is not known here, encrypted.
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise PolicyError(f"the advisories {path} cannot be read: {error}; expected OSV records") from error
+
+
+def _files(path: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
+    """Name, size as it is claimed, and a way to open it, of every file that may hold records."""
+    if path.is_dir():
+        found = [file for file in path.rglob("*.json") if file.is_file()]
+        _require_few(path, len(found))
+        for file in sorted(found):
+            yield str(file), file.stat().st_size, partial(FileIO, file)
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _require_few(path, len(members))
+            for member in sorted(members, key=lambda member: (member.filename, member.header_offset)):
+                if member.filename.endswith(".json"):
+                    yield f"{path}:{member.filename}", member.file_size, partial(archive.open, member)
+    else:
+        yield str(path), path.stat().st_size, partial(FileIO, path)
+
+
+def _require_few(path: Path, files: int) -> None:
+    if files > _MOST_FILES:
+        raise PolicyError(
+            f"the advisories {path} hold {files} files, at most {_MOST_FILES} are read; expected OSV records as "
+            "osv.dev exports them for PyPI"
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import pickletools
 import zipfile
+import zlib
 from pathlib import PurePath
 from typing import IO
 
@@ -14,14 +16,23 @@ _SUFFIXES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".cloudpickl
 _LOOK_UP = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 _ARRAY_HEADER = 1 << 16
 _CHUNK = 1 << 20
+# Deeper than any tool packs, and more than it packs: whoever does hides something, or wants this never to end.
+_DEEPEST = 3
+_MOST_MEMBERS = 100_000
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
-def is_pickle(name: str, stream: IO[bytes]) -> bool:
+def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
     """Whether a file of this name and content, read from its beginning, is a pickle or holds one.
 
     A renamed pickle is a pickle. Covers all protocols, with anything behind their end; archives that hold one
-    (torch, keras, npz); and NumPy arrays of objects.
+    (torch, keras, npz); and NumPy arrays of objects. An archive that nobody can look through is taken for one: of
+    more than 100,000 files, nested more than three times, or with a member that cannot be unpacked.
+
+    Parameters
+    ----------
+    depth : int
+        In how many archives it lies.
     """
     if PurePath(name).suffix.lower() in _SUFFIXES:
         return True
@@ -30,20 +41,27 @@ def is_pickle(name: str, stream: IO[bytes]) -> bool:
         return b"'|O'" in head
     stream.seek(0)
     if head.startswith(b"PK\x03\x04"):
-        return _is_archive_of_pickles(stream)
+        return depth >= _DEEPEST or _is_archive_of_pickles(stream, depth)
     return _unpickles(stream)
 
 
-def _is_archive_of_pickles(stream: IO[bytes]) -> bool:
+def _is_archive_of_pickles(stream: IO[bytes], depth: int) -> bool:
     try:
-        with zipfile.ZipFile(stream) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    if is_pickle(name, member):
-                        return True
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        archive = zipfile.ZipFile(stream)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
-    return False
+    with archive:
+        members = archive.infolist()
+        return len(members) > _MOST_MEMBERS or any(_may_hold(archive, each, depth) for each in members)
+
+
+def _may_hold(archive: zipfile.ZipFile, each: zipfile.ZipInfo, depth: int) -> bool:
+    """Whether a member is a pickle; of one that cannot be unpacked here, nobody can say that it is none."""
+    try:
+        with archive.open(each) as member:
+            return is_pickle(each.filename, member, depth=depth + 1)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError):
+        return True
 
 
 def _unpickles(stream: IO[bytes]) -> bool:

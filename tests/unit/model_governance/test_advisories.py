@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tracemalloc
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from test_gates import NOW, evidence, policy
 
-from model_governance import EvidenceError, PolicyError, judge
+from model_governance import EvidenceError, PolicyError, advisories, judge
 from model_governance.advisories import affects, audit
 from model_governance.requirements import Pin, read_lock, read_pins
 
@@ -266,3 +267,86 @@ def test_what_cannot_be_looked_up_fails(tmp_path: Path) -> None:
     }
     rows = judge(policy("security", advisories="x", max_age_days=1), evidence(), None, datetime.now(UTC)).rows
     assert [row.passed for row in rows] == [False]
+
+
+def _pack(path: Path, *contents: bytes, compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"{number}.json", content)
+    return path
+
+
+def _bounds(monkeypatch: pytest.MonkeyPatch, **bounds: int) -> None:
+    for name, value in bounds.items():
+        monkeypatch.setattr(advisories, f"_{name.upper()}", value)
+
+
+def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand times its size when it is unpacked."""
+    _bounds(monkeypatch, largest_file=1_000_000)
+    bomb = _pack(tmp_path / "all.zip", json.dumps(record()).encode(), b" " * 20_000_000)
+    assert bomb.stat().st_size < 50_000
+    with pytest.raises(PolicyError, match=r"all\.zip:1\.json .* makes them too large: at most 1000000"):
+        audit(bomb, [])
+
+
+def test_a_member_that_lies_of_its_size_is_not_unpacked_beyond_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bounds(monkeypatch, largest_file=1_000_000)
+    bomb = _pack(tmp_path / "all.zip", b" " * 20_000_000)
+    true, told = (size.to_bytes(4, "little") for size in (20_000_000, 900_000))
+    bomb.write_bytes(bomb.read_bytes().replace(true, told))
+    tracemalloc.start()
+    with pytest.raises(PolicyError, match="advisories"):
+        audit(bomb, [])
+    assert tracemalloc.get_traced_memory()[1] < 15_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_too_much_in_all_and_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    text = json.dumps(record()).encode()
+    if form == "archive":
+        path = _pack(tmp_path / "all.zip", *[text] * 5)
+    else:
+        path = tmp_path / "folder"
+        path.mkdir()
+        for number in range(5):
+            (path / f"{number}.json").write_bytes(text)
+    _bounds(monkeypatch, most_files=5, largest_total=5 * len(text), largest_file=len(text))
+    assert audit(path, []).records == 5
+    _bounds(monkeypatch, largest_total=5 * len(text) - 1)
+    with pytest.raises(PolicyError, match=rf"4\.json .* makes them too large: .*{5 * len(text) - 1} of all"):
+        audit(path, [])
+    _bounds(monkeypatch, most_files=4)
+    with pytest.raises(PolicyError, match="hold 5 files, at most 4 are read"):
+        audit(path, [])
+
+
+def test_one_file_is_bounded_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([record()]))
+    _bounds(monkeypatch, largest_file=path.stat().st_size - 1)
+    with pytest.raises(PolicyError, match=r"list\.json among the advisories makes them too large"):
+        audit(path, [])
+
+
+def test_archives_that_are_broken_in_other_ways_say_so(tmp_path: Path) -> None:
+    good = _pack(tmp_path / "all.zip", json.dumps(record()).encode()).read_bytes()
+    method = good.replace(b"\x08\x00", b"\x63\x00")  # one that does not exist
+    encrypted = good.replace(b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01").replace(
+        b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"
+    )
+    middle = len(good) // 3
+    garbled = good[:middle] + bytes(255 - each for each in good[middle : middle + 20]) + good[middle + 20 :]
+    for content in (method, encrypted, garbled):
+        assert content != good
+        (tmp_path / "all.zip").write_bytes(content)
+        with pytest.raises(PolicyError, match=r"all\.zip cannot be read: .*; expected OSV records"):
+            audit(tmp_path / "all.zip", [])
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(PolicyError, match=r"deep\.json are not JSON"):
+        audit(tmp_path / "deep.json", [])

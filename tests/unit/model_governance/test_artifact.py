@@ -87,6 +87,38 @@ def test_a_pickle_is_known_by_name_and_by_content(folder: Path, name: str, conte
     assert {file.path: file.pickle for file in artifact.files}[name] is expected
 
 
+def test_an_archive_in_archives_ends(folder: Path) -> None:
+    """One can be made that holds itself, and would be opened for ever."""
+    packed = b"plain"
+    for depth in range(6):
+        packed = _zip(f"{depth}.bin", packed)
+        (folder / "data.bin").write_bytes(packed)
+        artifact, _ = read_artifact(str(folder))
+        assert {file.path: file.pickle for file in artifact.files}["data.bin"] is (depth >= 3)
+
+
+def test_of_two_members_of_one_name_both_are_looked_at(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("weights", _harmful(3))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("weights", b"plain")
+    artifact, _ = read_artifact(str(folder))
+    assert {file.path: file.pickle for file in artifact.files}["a.zip"]
+
+
+def test_what_cannot_be_unpacked_hides_no_pickle_behind_it(folder: Path) -> None:
+    """Whoever reads the archive opens the second member alone."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("first", b"plain" * 100)
+        archive.writestr("second", _harmful(3))
+    content = stream.getvalue()
+    at = content.index(b"first") + len(b"first")
+    (folder / "a.zip").write_bytes(content[:at] + b"\xff\xff" + content[at + 2 :])
+    artifact, _ = read_artifact(str(folder))
+    assert {file.path: file.pickle for file in artifact.files}["a.zip"]
+
+
 def test_the_digest_is_that_of_names_sizes_and_contents(folder: Path) -> None:
     weights, mlmodel = b"\x08\x07weights", b"flavors: {}\n"
     lines = (
