@@ -15,8 +15,9 @@ from model_governance.errors import (
     VersioningError,
 )
 from model_governance.evaluation import evaluation_of
-from model_governance.evidence import Evidence, collect
+from model_governance.evidence import Evidence
 from model_governance.gates import GateResult, Verdict, judge
+from model_governance.gathering import collect
 from model_governance.policy import Policy, load_policy
 from model_governance.promotion import check, promote, reject, reopen, rollback
 from model_governance.registration import Registration, register

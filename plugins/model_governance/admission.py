@@ -10,8 +10,8 @@ from mlflow.exceptions import MlflowException
 
 from model_governance.bundle import read_bundle
 from model_governance.errors import GateError, TamperError, TransitionError
-from model_governance.evidence import collect, signed_today
 from model_governance.gates import judge
+from model_governance.gathering import collect, signed_today
 from model_governance.policy import Policy
 from model_governance.signing import require_signature
 from model_governance.standing import Standing

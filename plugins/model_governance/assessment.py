@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 
 from model_governance.errors import TransitionError
-from model_governance.evidence import Evidence, collect
+from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
+from model_governance.gathering import collect
 from model_governance.policy import Policy
 from model_governance.standing import Standing, read_standing
 

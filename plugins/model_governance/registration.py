@@ -17,8 +17,9 @@ from model_governance.assessment import champion_evidence
 from model_governance.bundle import MATERIALS_TAG, Bundle, write_bundle
 from model_governance.description import describe
 from model_governance.errors import EvidenceError, GateError, TransitionError, VersioningError
-from model_governance.evidence import Evidence, collect
+from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
+from model_governance.gathering import collect
 from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate

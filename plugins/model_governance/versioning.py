@@ -22,7 +22,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from model_governance.errors import EvidenceError, VersioningError
-from model_governance.evidence import Evidence, collect
+from model_governance.evidence import Evidence
+from model_governance.gathering import collect
 from model_governance.patches import (
     PARENT_DIGEST_TAG,
     RE_THRESHOLDED,
