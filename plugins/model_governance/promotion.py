@@ -14,6 +14,7 @@ from model_governance.admission import (
     require_signature,
 )
 from model_governance.bundle import read_bundle
+from model_governance.duplicates import doubled
 from model_governance.errors import GovernanceError, TransitionError
 from model_governance.policy import Policy
 from model_governance.standing import (
@@ -196,9 +197,9 @@ def rollback(name: str, operator: str, reason: str) -> Standing:
 
 
 def check(name: str) -> list[str]:
-    """What is wrong with a model's standing, one sentence each: stage against alias, files against digests."""
+    """What is wrong with a model, one sentence each: stage against alias, files against digests, doubles."""
     client = MlflowClient()
-    found = disagreements(client, name)
+    found = [*disagreements(client, name), *doubled(versions_of(client, name))]
     standing = read_standing(client, name)
     for number in (standing.champion, standing.previous, standing.challenger):
         if number is not None:

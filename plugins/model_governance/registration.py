@@ -16,6 +16,7 @@ from model_governance.admission import refusal
 from model_governance.assessment import champion_evidence
 from model_governance.bundle import MATERIALS_TAG, Bundle, write_bundle
 from model_governance.description import describe
+from model_governance.duplicates import clear_leftovers, remove, version_with
 from model_governance.errors import EvidenceError, GateError, TransitionError, VersioningError
 from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
@@ -96,12 +97,13 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     """
     client, now = MlflowClient(), now or datetime.now(UTC)
     evidence = collect(model_uri, policy)
+    clear_leftovers(client, name, evidence.artifact.digest)
     # A claim that does not hold leaves nothing behind.
     numbering = numbering_of(client, name, evidence, policy.versioning)
     _create_model(client, name)
     standing = finished(client, name)
     versions = versions_of(client, name)
-    known = _with_files(versions, evidence.artifact.digest)
+    known = version_with(versions, evidence.artifact.digest)
     if known is not None and (no := refusal(known)) is not None:
         raise TransitionError(f"version {known.version} of {name!r} holds these files and {no}")
     champion = champion_evidence(standing, name, policy, evidence)
@@ -113,13 +115,14 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     folder = write_bundle(client, bundle)
     text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder)
     tags = numbering.tags() | _tags(bundle, semantic, folder, standing)
+    created = False
     if known is None:
-        version = _create_version(client, name, evidence, tags, text)
+        version, created = _create_version(client, name, evidence, tags, text)
     else:
         version = _renew(client, known, tags, text)
     _link(client, version, evidence)
     _stand(client, standing, version, passed=bundle.verdict.passed, now=now)
-    return _registration(client.get_model_version(name, version.version), bundle, created=known is None)
+    return _registration(client.get_model_version(name, version.version), bundle, created=created)
 
 
 def _create_model(client: MlflowClient, name: str) -> None:
@@ -128,10 +131,6 @@ def _create_model(client: MlflowClient, name: str) -> None:
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
-
-
-def _with_files(versions: dict[str, ModelVersion], digest: str) -> ModelVersion | None:
-    return next((v for v in versions.values() if v.tags.get("artifact_digest") == digest), None)
 
 
 def _is_approved(version: ModelVersion, standing: Standing) -> bool:
@@ -164,8 +163,11 @@ def _tags(bundle: Bundle, semantic: str, folder: str, standing: Standing) -> dic
 
 def _create_version(
     client: MlflowClient, name: str, evidence: Evidence, tags: dict[str, str], text: str
-) -> ModelVersion:
-    """One transaction: a version is there with all its tags and its description, or not at all."""
+) -> tuple[ModelVersion, bool]:
+    """One transaction: a version is there with all its tags and its description, or not at all.
+
+    Gives the version of these files, and whether it is this one: two at once may both have seen none.
+    """
     created = client.create_model_version(
         name,
         source=evidence.model_uri
@@ -175,14 +177,13 @@ def _create_version(
         tags=tags,
         description=text,
     )
-    # Two at once may both have seen no version with these files: the older one stays, on both sides.
     versions = versions_of(client, name)
-    first = _with_files(versions, evidence.artifact.digest)
+    first = version_with(versions, evidence.artifact.digest)
     if first is not None and str(first.version) != str(created.version):
-        client.delete_model_version(name, created.version)
-        return first
+        remove(client, created)
+        return first, False
     _require_own_number(client, created, versions)
-    return created
+    return created, True
 
 
 def _require_own_number(client: MlflowClient, created: ModelVersion, versions: dict[str, ModelVersion]) -> None:
@@ -190,7 +191,7 @@ def _require_own_number(client: MlflowClient, created: ModelVersion, versions: d
     number = created.tags.get("semantic_version")
     for other in versions.values():
         if int(other.version) < int(created.version) and other.tags.get("semantic_version") == number:
-            client.delete_model_version(created.name, created.version)
+            remove(client, created)
             raise VersioningError(
                 f"version {other.version} of {created.name!r} became {number} at the same moment, so this model "
                 "was not registered; register it again"
