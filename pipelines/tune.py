@@ -2,7 +2,7 @@
 
 ``python -m pipelines.tune``. Every trial is trained, exported, and measured on the validation split; the test
 split is not looked at. A search that was killed goes on where it was with the same command: finished trials stay,
-the one that was being trained goes on from its last epoch, in the same run.
+the one that was being trained goes on from its last epoch, in the same run, and what failed is tried again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ from pipelines.labelled_table import require_pictures, stored_source
 from pipelines.run_params import log_params
 from pipelines.search.report import report
 from pipelines.search.space import DEFAULT_SPACE, SearchError, SearchSpace, load_space
-from pipelines.search.study import alone, counted, next_trial, open_study, place_of
+from pipelines.search.study import (
+    MOST_ATTEMPTS,
+    alone,
+    counted,
+    next_trial,
+    open_study,
+    place_of,
+    queued,
+    try_again,
+)
 from pipelines.search.trial import Pruner, run_trial
 from pipelines.settings import StepSettings, explained
 from pipelines.step_record import record_step
@@ -122,7 +131,9 @@ def _search(
     run_id: str,
 ) -> None:
     place, began, failed = place_of(folder), time.monotonic(), 0
-    while _unfinished_here(study, place) or len(_over(study)) < settings.trials:
+    if again := try_again(study, place):
+        click.echo(f"{again} trials that failed are tried again", err=True)
+    while _unfinished_here(study, place) or queued(study) or len(_over(study)) < settings.trials:
         if settings.timeout is not None and time.monotonic() - began >= settings.timeout:
             click.echo(f"the time is over after {len(_over(study))} trials; the same command goes on", err=True)
             return
@@ -154,8 +165,9 @@ def _search(
         report(study, run_id)
         if failed >= settings.failures:
             raise SearchError(
-                f"{failed} trials in a row failed, the last one with: {_last_reason(study)}; mend that, and go "
-                f"on with --trials {settings.trials + failed}, since failed ones count, or begin another --study"
+                f"{failed} trials in a row failed, the last one with: {_last_reason(study)}; mend that, and give "
+                f"the same command, which tries each of them again, {MOST_ATTEMPTS} times in all; where they fail "
+                f"for good they count: go on with --trials {settings.trials + failed}, or begin another --study"
             )
 
 

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from pipelines.search.front import Point, pareto_front, plot_front
-from pipelines.search.study import counted
+from pipelines.search.study import attempt_of, counted
 from pipelines.search.tables import log_whole_table
 
 __all__ = ["PLOT", "TABLE", "report", "trials_table"]
@@ -26,7 +26,7 @@ _STATES = {
 
 _COLUMNS = [
     "trial", "state", "front", "count_error", "latency_ms", "trainer", "model", "image_size", "batch", "options",
-    "epochs", "map50_95", "reason", "model_uri", "run_id",
+    "epochs", "map50_95", "attempt", "reason", "model_uri", "run_id",
 ]  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 "options": {name.partition(".")[2]: value for name, value in trial.params.items() if "." in name},
                 "epochs": len(trial.user_attrs.get("curve", ())),
                 "map50_95": (trial.user_attrs.get("curve") or [None])[-1],
+                "attempt": attempt_of(trial),
                 "reason": trial.user_attrs.get("reason", ""),
                 "model_uri": trial.user_attrs.get("model_uri", ""),
                 "run_id": trial.user_attrs.get("run_id", ""),

@@ -6,23 +6,39 @@ import fcntl
 import random
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.search.space import SearchError, SearchSpace
 from pipelines.trainers.training_folder import write_whole
 
-__all__ = ["alone", "counted", "next_trial", "open_study", "place_of"]
+__all__ = [
+    "MOST_ATTEMPTS",
+    "alone",
+    "attempt_of",
+    "counted",
+    "next_trial",
+    "open_study",
+    "place_of",
+    "queued",
+    "try_again",
+]
 
 _BOUND = "bound_to"
 _PLACE = "place"
 DUPLICATE = "duplicate_of"
+_RETRY, _ATTEMPT = "retry_of", "attempt"
+MOST_ATTEMPTS = 3
+"""How often the same is tried, the first time included, before it is taken not to work."""
+# Between its beginning and its place a trial needs milliseconds. Clocks of machines differ by less than this.
+_ORPHANED = timedelta(minutes=10)
 # So many repetitions in a row, and a space that cannot be listed is taken to be exhausted.
 _DUPLICATES_IN_A_ROW = 50
 
@@ -116,26 +132,70 @@ def next_trial(study: optuna.Study, space: SearchSpace, place: str) -> Trial | N
                 return trial
     every = space.combinations()
     for _ in range(_DUPLICATES_IN_A_ROW):
-        if every is not None and not (untried := _untried(study, every)):
+        untried = None if every is None else _untried(study, every)
+        if untried == [] and not queued(study):
             return None
-        trial = study.ask()
-        trial.set_user_attr(_PLACE, place)
+        trial = _begin(study, place)
         space.propose(trial)
         if _is_new(study, trial):
             return trial
-        if every is not None:
+        if untried:
             # In a small space TPE goes on proposing what it likes; the next one to ask gets what is left.
-            study.enqueue_trial(random.Random(trial.number).choice(untried))  # noqa: S311 - no secret
+            left_over = random.Random(trial.number).choice(untried)  # noqa: S311 - no secret
+            study.enqueue_trial(left_over, user_attrs={_PLACE: place})
     return None
 
 
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that were really trained, or are being: without those that only repeated another, or wait."""
-    return [
+def _begin(study: optuna.Study, place: str) -> Trial:
+    """A trial that says where it is worked on before it begins: killed in between, it is found again."""
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial({}, user_attrs={_PLACE: place})
+    trial = study.ask()
+    trial.set_user_attr(_PLACE, place)  # it may be one that another place has queued
+    return trial
+
+
+def try_again(study: optuna.Study, place: str) -> int:
+    """Queue what failed, each with the same values, at most `MOST_ATTEMPTS` times in all; how many there are.
+
+    For the beginning of a search that is gone on with: by then somebody may have mended what was wrong. A trial
+    whose process ended before it wrote down where it works belongs to nobody, and counts as failed.
+    """
+    long_ago = datetime.now() - _ORPHANED  # Optuna's times are local ones, too
+    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if _PLACE not in left.user_attrs and left.datetime_start is not None and left.datetime_start < long_ago:
+            with suppress(ValueError, UpdateFinishedTrialError):  # another process said so first
+                study.tell(left.number, state=TrialState.FAIL)
+    known = {trial.user_attrs.get(_RETRY) for trial in study.get_trials(deepcopy=False)}
+    failed = [
         trial
-        for trial in study.get_trials(deepcopy=False)
-        if DUPLICATE not in trial.user_attrs and trial.state != TrialState.WAITING
+        for trial in counted(study)
+        if trial.state == TrialState.FAIL and trial.number not in known and attempt_of(trial) < MOST_ATTEMPTS
     ]
+    for trial in failed:
+        values = trial.params or trial.system_attrs.get("fixed_params", {})
+        attempt = {_RETRY: trial.number, _ATTEMPT: attempt_of(trial) + 1}
+        study.enqueue_trial(values, user_attrs={_PLACE: place, **attempt})
+    return len(failed)
+
+
+def attempt_of(trial: FrozenTrial) -> int:
+    """The how many-th attempt at these values it is."""
+    return int(trial.user_attrs.get(_ATTEMPT, 1))
+
+
+def queued(study: optuna.Study) -> bool:
+    """Whether something that failed waits to be tried again."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return any(_RETRY in trial.user_attrs for trial in waiting)
+
+
+def counted(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that were really trained, or are being: without those that wait, that only repeated another, or
+    that another attempt took the place of."""
+    begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    anew = {trial.user_attrs.get(_RETRY) for trial in begun if DUPLICATE not in trial.user_attrs}
+    return [trial for trial in begun if DUPLICATE not in trial.user_attrs and trial.number not in anew]
 
 
 def _untried(study: optuna.Study, every: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from pipelines.datasets.manifest import load_dataset
 from pipelines.search.space import SearchError
 from pipelines.tune import TuneSettings, run
 from run_lineage import read_record
+from tests.postgres import postgres
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +112,12 @@ def test_a_killed_search_goes_on_where_it_was(data: Path, tracking: str, tmp_pat
 
     again = run(settings)
     assert again.run_id == result.run_id
-    assert again.table["run_id"].tolist() == result.table["run_id"].tolist(), "nothing is trained again"
+    before, after = (
+        table[table["state"] == "complete"]["run_id"].tolist() for table in (result.table, again.table)
+    )
+    assert before == after, "nothing that worked is trained again"
+    failed = [table.loc[table["state"] == "failed", "attempt"].tolist() for table in (result.table, again.table)]
+    assert sorted(failed[1]) == [attempt + 1 for attempt in sorted(failed[0])], "what failed is tried once more"
     with pytest.raises(SearchError, match="epochs was 3, is 2"):
         run(settings.model_copy(update={"epochs": 2}))
 
@@ -127,6 +133,28 @@ def test_what_is_too_slow_is_stopped_and_a_search_without_a_result_fails(
     assert stopped.data.tags["tune.state"] == "stopped"
     history = MlflowClient().get_metric_history(stopped.info.run_id, "val/map50")
     assert [metric.step for metric in history] == [1], "after its first epoch"
+
+
+def test_a_search_in_postgresql_goes_on_and_tries_again_what_failed(
+    data: Path, tracking: str, tmp_path: Path
+) -> None:
+    space = _space(tmp_path, rates=[0.01, 0.005])
+    network = tmp_path / "tiny_yolo.yaml"
+    content = yaml.safe_load(space.read_text())
+    content["architectures"][0]["model"] = str(network)
+    space.write_text(yaml.safe_dump(content))
+    with postgres() as server:
+        settings = _settings(data, tmp_path, space, epochs=1, trials=1, storage=server.url)
+        with pytest.raises(SearchError, match="none of 1 trials was finished"):
+            run(settings)  # its network is not there yet
+        network.write_bytes(Path(TINY["model"]).read_bytes())
+        result = run(settings)
+        assert result.table[["state", "attempt"]].to_numpy().tolist() == [["complete", 2]]
+        more = run(settings.model_copy(update={"trials": 2}))
+    assert more.run_id == result.run_id
+    assert more.table["state"].tolist() == ["complete", "complete"]
+    assert more.table["model_uri"][0] == result.table["model_uri"][0]
+    assert len(more.front) >= 1
 
 
 def test_trials_that_fail_in_a_row_end_the_search(data: Path, tracking: str, tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -10,7 +15,16 @@ from optuna.trial import TrialState
 
 from pipelines.search.report import trials_table
 from pipelines.search.space import SearchError, SearchSpace
-from pipelines.search.study import alone, counted, next_trial, open_study, place_of
+from pipelines.search.study import (
+    alone,
+    attempt_of,
+    counted,
+    next_trial,
+    open_study,
+    place_of,
+    queued,
+    try_again,
+)
 
 SPACE = SearchSpace.model_validate(
     {
@@ -65,7 +79,88 @@ def test_a_trial_of_another_place_is_left_alone(tmp_path: Path) -> None:
     assert [trial.state for trial in counted(study)] == [TrialState.RUNNING] * 2
 
 
-def test_a_failed_trial_is_not_tried_again(tmp_path: Path) -> None:
+_KILLED_AFTER_ASKING = """
+import os, signal, sys
+from pathlib import Path
+import optuna
+asked = optuna.Study.ask
+def ask_and_die(study, *arguments):
+    asked(study, *arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+optuna.Study.ask = ask_and_die
+sys.path.insert(0, sys.argv[2])
+from test_study import SPACE, _open
+from pipelines.search.study import next_trial, place_of
+next_trial(_open(Path(sys.argv[1])), SPACE, place_of(Path(sys.argv[1])))
+"""
+
+
+def test_a_trial_whose_process_was_killed_as_it_began_is_taken_up(tmp_path: Path, root: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"}
+    command = [sys.executable, "-c", _KILLED_AFTER_ASKING, str(tmp_path), str(Path(__file__).parent)]
+    child = subprocess.run(command, env=environment, check=False, timeout=120)
+    assert child.returncode == -signal.SIGKILL
+    study = _open(tmp_path)
+    [left] = study.trials
+    assert left.state == TrialState.RUNNING
+    taken = next_trial(study, SPACE, place_of(tmp_path))
+    assert taken is not None
+    assert taken.number == left.number
+    assert {"architecture", "image_size"} <= set(taken.params)
+
+
+def test_a_trial_that_belongs_to_nobody_counts_as_failed_and_is_tried_again(tmp_path: Path) -> None:
+    study = _open(tmp_path)
+    nobodys = study.ask()
+    assert try_again(study, "here") == 0, "somebody may be about to write down where it is"
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("UPDATE trials SET datetime_start = '2026-01-01 00:00:00.000000'")
+    study = _open(tmp_path)
+    assert try_again(study, "here") == 1
+    assert study.trials[nobodys.number].state == TrialState.FAIL
+    again = next_trial(study, SPACE, "here")
+    assert again is not None
+    assert [trial.number for trial in counted(study)] == [again.number]
+
+
+def test_what_failed_is_tried_again_when_a_search_goes_on_three_times_in_all(tmp_path: Path) -> None:
+    trial = next_trial(_open(tmp_path), SPACE, "here")
+    assert trial is not None
+    values = trial.params
+    for attempt in (2, 3):
+        study = _open(tmp_path)
+        study.tell(trial.number, state=TrialState.FAIL)
+        assert (try_again(study, "here"), try_again(study, "here")) == (1, 0), "once for each time that it goes on"
+        assert queued(study)
+        assert len(counted(study)) == 1, "it stays in the table until it is begun"
+        trial = next_trial(study, SPACE, "here")
+        assert trial is not None
+        assert trial.params == values
+        [only] = counted(study)
+        assert (only.number, attempt_of(only)) == (trial.number, attempt), "it takes the place of the one before"
+        assert trials_table(study)["attempt"].tolist() == [attempt]
+    study.tell(trial, state=TrialState.FAIL)
+    assert try_again(study, "here") == 0
+    assert not queued(study)
+
+
+def test_also_an_exhausted_space_tries_again_what_failed(tmp_path: Path) -> None:
+    study = _open(tmp_path)
+    failed = next_trial(study, SPACE, "here")
+    assert failed is not None
+    study.tell(failed, state=TrialState.FAIL)
+    while (trial := next_trial(study, SPACE, "here")) is not None:
+        study.tell(trial, [1.0, 1.0])
+    assert try_again(study, "here") == 1
+    again = next_trial(study, SPACE, "here")
+    assert again is not None
+    assert again.params == failed.params
+    study.tell(again, [1.0, 1.0])
+    assert next_trial(study, SPACE, "here") is None
+    assert [each.state for each in counted(study)] == [TrialState.COMPLETE] * 6
+
+
+def test_a_failed_trial_is_not_tried_again_in_the_same_search(tmp_path: Path) -> None:
     study = _open(tmp_path)
     trial = next_trial(study, SPACE, "here")
     assert trial is not None
