@@ -83,7 +83,8 @@ def find_other(wanted: str, registered: str) -> Other | None:
     Returns
     -------
     Other or None
-        None where no champion has been approved yet.
+        None where no champion has been approved yet. ``champion`` and ``v<N>`` are names of the registered model's
+        own alone: version 3 of another model ``hall`` is ``hall_v3``, an artefact ``baseline`` ``model_baseline``.
     """
     if wanted == CHAMPION:
         try:
@@ -96,8 +97,13 @@ def find_other(wanted: str, registered: str) -> Other | None:
         return Other(CHAMPION, f"models:/{registered}/{version}")
     if re.fullmatch(r"v\d+", wanted):
         return Other(wanted, f"models:/{registered}/{wanted[1:]}")
-    numbered = re.fullmatch(r"models:/+[^/]+/(\d+)", wanted)
-    return Other(f"v{numbered[1]}" if numbered else re.sub(r"[^\w.-]", "_", wanted.rpartition("/")[2]), wanted)
+    numbered = re.fullmatch(r"models:/+([^/]+)/(\d+)", wanted)
+    if numbered and numbered[1] == registered:
+        return Other(f"v{numbered[2]}", wanted)
+    name = re.sub(r"[^\w.-]", "_", f"{numbered[1]}_v{numbered[2]}" if numbered else wanted.rpartition("/")[2])
+    # Whoever judges would read these names as the baseline, the champion or a version of the registered model.
+    own = name in (BASELINE, CHAMPION) or re.fullmatch(r"v\d+", name) or not name.strip(".")
+    return Other(f"model_{name}" if own else name, wanted)
 
 
 def recorded_tables(uri: str, dataset: PreparedDataset, *, clips: bool) -> Tables | None:

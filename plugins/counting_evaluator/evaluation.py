@@ -23,10 +23,13 @@ from counting_evaluator.game import grid_errors
 from counting_evaluator.lines import LineCount
 from counting_evaluator.passes import Detecting, DetectionPass, detect_all
 from counting_evaluator.resampling import picture_intervals, units
-from counting_evaluator.slices import find_slices, size_metrics, slice_metrics
+from counting_evaluator.slices import find_slices, renamed_slices, size_metrics, slice_metrics
 from counting_evaluator.truth import LabelledPicture
 
 __all__ = ["Evaluation", "evaluate_pictures", "evaluated_classes"]
+
+_OWN = ("true", "counted", "error", "latency_ms")
+_BY_CLASS = ("true_", "counted_")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +44,8 @@ class Evaluation:
         One row per picture, the worst first: image, digest (SHA-256 of its file), time, slices, true and counted,
         per class as well, error, latency_ms. It is the record of what was counted: two models are compared picture
         by picture where their digests are the same.
+    renamed : DataFrame
+        The slices whose metrics have another name than the data, see `renamed_slices`; mostly empty.
     confusion : int64 array of shape (classes + 1, classes + 1)
         See `confusion_matrix`.
     counted, true : int64 arrays of shape (pictures, classes)
@@ -57,6 +62,7 @@ class Evaluation:
     lines: tuple[LineCount, ...]
     metrics: dict[str, float]
     table: pd.DataFrame
+    renamed: pd.DataFrame
 
 
 def evaluate_pictures(
@@ -86,8 +92,9 @@ def evaluate_pictures(
     ------
     EvaluationError
         Where labels name classes that the model does not know, a picture or a clip's truth cannot be read or says
-        what cannot be, or a slice is empty.
+        what cannot be, a slice is empty, or a column of the table has a name that the evaluation gives itself.
     """
+    _refuse_own_columns(pictures)
     classes = evaluated_classes(pictures, config, names)
     true = true_counts(pictures, classes)
     # What is wrong with slices, truths and files is told before hours of detection, not after them.
@@ -135,6 +142,7 @@ def evaluate_pictures(
         clips.lines,
         metrics,
         _table(pictures, digests, classes, counted, true, done),
+        renamed_slices(pictures, slices),
     )
 
 
@@ -170,6 +178,16 @@ def _count_metrics(
         errors = count_errors(counted[:, number], true[:, number])
         metrics |= {f"count/{figure}/{name}": value for figure, value in errors.items()}
     return metrics
+
+
+def _refuse_own_columns(pictures: Sequence[LabelledPicture]) -> None:
+    """A slice of such a name would stand in the place of what was counted, or be taken for a class."""
+    for name in sorted({name for picture in pictures for name in picture.slices}):
+        if name in _OWN or name.startswith(_BY_CLASS):
+            raise EvaluationError(
+                f"the column {name} of the data has a name that the table of an evaluation gives itself "
+                f"({', '.join(_OWN)}, {', '.join(f'{each}<class>' for each in _BY_CLASS)}): give it another name"
+            )
 
 
 def _table(

@@ -34,6 +34,7 @@ MODEL_TYPE = "camera-counting"
 # At the top of the run's artefacts, since MLflow's UI and `EvaluationResult.tables` look for tables there.
 _TABLE = "evaluation_table.json"
 _LINES = "line_counts.json"
+_RENAMED = "slice_names.json"
 _PLOTS = "evaluation"
 _HARDSHIP = "robustness"
 _WORST = "worst_pictures"
@@ -173,6 +174,8 @@ def _log_artifacts(
     tables = {_TABLE: evaluation.table} | {f"{name}.json": table for name, table in hardship.tables.items()}
     if evaluation.lines:
         tables[_LINES] = pd.DataFrame([_cell(each) for each in evaluation.lines])
+    if len(evaluation.renamed):
+        tables[_RENAMED] = evaluation.renamed
     for file, table in tables.items():
         # pandas makes NaN of what is missing, which JSON does not know and a browser does not read.
         whole = table.astype(object).where(table.notna(), None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from counting_evaluator.counting import count_errors
 from counting_evaluator.detection import rates
@@ -15,7 +18,7 @@ from counting_evaluator.errors import EvaluationError
 from counting_evaluator.matches import Matches
 from counting_evaluator.truth import LabelledPicture
 
-__all__ = ["DENSITIES", "Slices", "find_slices", "size_metrics", "slice_metrics"]
+__all__ = ["DENSITIES", "Slices", "find_slices", "metric_names", "renamed_slices", "size_metrics", "slice_metrics"]
 
 _logger = logging.getLogger(__name__)
 
@@ -49,11 +52,11 @@ def find_slices(
     Raises
     ------
     EvaluationError
-        Where a column that was asked for has no value on any picture or too many, or where two values or
-        columns become one in the names of metrics.
+        Where a column that was asked for has no value on any picture or too many.
     """
     slices: Slices = {}
-    names = sorted({name for picture in pictures for name in picture.slices})
+    names = _columns(pictures)
+    written = metric_names(names)
     known = [*names, *(name for name in ("density", "size") if name not in names)]
     for column in known if columns is None else dict.fromkeys(columns):
         if column not in names:
@@ -80,27 +83,29 @@ def find_slices(
             _logger.warning("%s, so it is left out", told)
             continue
         if distinct:
-            if _metric_name(column) in slices:
-                raise EvaluationError(
-                    f"slice {column}: another column would have the same metrics, slice/{_metric_name(column)}: "
-                    "give one of them another name"
-                )
-            slices[_metric_name(column)] = _masks(column, values, distinct)
+            slices[written[column]] = {name: values == value for value, name in metric_names(distinct).items()}
     return slices
 
 
-def _masks(column: str, values: npt.NDArray[np.str_], distinct: list[str]) -> dict[str, npt.NDArray[np.bool_]]:
-    masks: dict[str, npt.NDArray[np.bool_]] = {}
-    came_from: dict[str, str] = {}
-    for value in distinct:
-        name = _metric_name(value)
-        if name in masks:
-            raise EvaluationError(
-                f"slice {column}: {came_from[name]!r} and {value!r} would have the same metrics, "
-                f"slice/{column}/{name}: give one of them another name"
-            )
-        masks[name], came_from[name] = values == value, value
-    return masks
+def _columns(pictures: Sequence[LabelledPicture]) -> list[str]:
+    return sorted({name for picture in pictures for name in picture.slices})
+
+
+def renamed_slices(pictures: Sequence[LabelledPicture], slices: Slices) -> pd.DataFrame:
+    """Slices that metrics call otherwise than the data: ``column``, ``value``, ``metrics``, pictures ``n``.
+
+    A name may hold what MLflow takes in a metric, and no more; see `metric_names`.
+    """
+    rows = []
+    for column, written in metric_names(_columns(pictures)).items():
+        if written not in slices:
+            continue
+        values = sorted({picture.slices.get(column, "") for picture in pictures} - {""})
+        for value, name in metric_names(values).items():
+            if name in slices[written] and (column, value) != (written, name):
+                n = int(slices[written][name].sum())
+                rows.append({"column": column, "value": value, "metrics": f"slice/{written}/{name}", "n": n})
+    return pd.DataFrame(rows, columns=["column", "value", "metrics", "n"])
 
 
 def slice_metrics(
@@ -163,7 +168,31 @@ def size_metrics(by_size: Mapping[str, Mapping[str, float]]) -> dict[str, float]
     }
 
 
-def _metric_name(text: str) -> str:
+def metric_names(texts: Iterable[str]) -> dict[str, str]:
+    """Each text as a metric's name says it: one name for one text.
+
+    Where two texts would be one without what MLflow refuses, the one that had to be changed ends with eight digits
+    of its own SHA-256, which are the same in every evaluation of both.
+
+    Examples
+    --------
+    >>> metric_names(["gate:north", "hall/1", "hall_1"])
+    {'gate:north': 'gate_north', 'hall/1': 'hall_1-4b808275', 'hall_1': 'hall_1'}
+    """
+    plain = {text: _plain(text) for text in texts}
+    alike = Counter(plain.values())
+    names = {}
+    for text, name in plain.items():
+        if name != text and alike[name] > 1:
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            longer = (f"{name[:80]}-{digest[:digits]}" for digits in range(8, 65))
+            names[text] = next(each for each in longer if each not in alike)
+        else:
+            names[text] = name
+    return names
+
+
+def _plain(text: str) -> str:
     """Without what MLflow refuses in a metric's name: other characters, and dots alone, which are a path to it."""
     cleaned = re.sub(r"[^\w.\- ]", "_", text)[:100]
     return cleaned if cleaned.strip(".") else "_" * len(cleaned)

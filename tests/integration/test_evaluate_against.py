@@ -199,9 +199,31 @@ def test_a_version_and_the_champion_by_name(place: Path, sound: str, capsys: pyt
     for name in ("champion", f"v{version}"):
         assert metrics[f"against/{name}/count/mae/difference"] == 0
         assert metrics[f"against/{name}/count/mae/p"] == 1
-    assert find_other(f"models:/{NAME}/{version}", "unasked").name == f"v{version}"
+    assert find_other(f"models:/{NAME}/{version}", NAME).name == f"v{version}"
     with pytest.raises(EvaluationError, match="would both be called v1: compare with one"):
         run(quick(place, sound, against=(f"v{version}", f"models:/{NAME}/{version}")))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        ("v3", "v3"),
+        ("models:/mine/3", "v3"),
+        ("models:/hall/3", "hall_v3"),
+        ("models:/baseline/3", "baseline_v3"),
+        ("models:/champion/3", "champion_v3"),
+        ("models:/mine@champion", "mine_champion"),
+        ("runs:/0123/baseline", "model_baseline"),
+        ("runs:/0123/champion", "model_champion"),
+        ("runs:/0123/v7", "model_v7"),
+        ("somewhere/..", "model_.."),
+        ("models:/m-12", "m-12"),
+    ],
+)
+def test_only_the_registered_models_own_are_called_champion_or_a_version(wanted: str, name: str) -> None:
+    found = find_other(wanted, "mine")
+    assert found is not None
+    assert found.name == name
 
 
 def test_options_are_read_from_the_command_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -309,3 +310,25 @@ def test_nothing_but_empty_pictures_are_evaluated_too(
     }  # fmt: skip
     with pytest.raises(EvaluationError, match="all pictures are empty: name the annotated classes"):
         _evaluate(detector, pictures[3:])
+
+
+@pytest.mark.parametrize("column", ["true", "counted", "error", "latency_ms", "true_car", "counted_by"])
+def test_a_column_that_would_stand_in_place_of_a_count_is_refused(
+    detector: Detecting, pictures: list[LabelledPicture], column: str
+) -> None:
+    named = [replace(each, slices={**each.slices, column: "7"}) for each in pictures]
+    with pytest.raises(EvaluationError, match=f"the column {column} of the data .* give it another name"):
+        _evaluate(detector, named)
+
+
+def test_two_cameras_whose_names_differ_in_what_a_metric_cannot_say(
+    detector: Detecting, pictures: list[LabelledPicture]
+) -> None:
+    cameras = ("hall/1", "hall_1")
+    named = [replace(each, slices={"camera_id": cameras[number % 2]}) for number, each in enumerate(pictures)]
+    done = _evaluate(detector, named)
+    assert done.metrics["slice/camera_id/hall_1/n"] == 2
+    told = done.renamed.to_dict("records")
+    assert [(row["column"], row["value"], row["n"]) for row in told] == [("camera_id", "hall/1", 2)]
+    assert done.metrics[f"{told[0]['metrics']}/n"] == 2
+    assert set(done.table["camera_id"]) == set(cameras), "the record says what they are really called"

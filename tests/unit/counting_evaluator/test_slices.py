@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camera_counting.detections import Detections
 from counting_evaluator.counting import count_errors, count_table, true_counts
 from counting_evaluator.detection import evaluate_detection
 from counting_evaluator.errors import EvaluationError
-from counting_evaluator.slices import find_slices, size_metrics, slice_metrics
+from counting_evaluator.slices import (
+    find_slices,
+    metric_names,
+    renamed_slices,
+    size_metrics,
+    slice_metrics,
+)
 from counting_evaluator.truth import LabelledPicture
 
 NAMES = ("person", "car")
@@ -62,17 +71,36 @@ def test_an_empty_slice_is_named() -> None:
         _found(pictures, ["weather"])
 
 
-def test_values_that_would_be_one_metric_are_named() -> None:
-    pictures = [_picture(0, camera_id="hall/1"), _picture(1, camera_id="hall_1")]
-    with pytest.raises(
-        EvaluationError, match=r"'hall/1' and 'hall_1' would have the same metrics, slice/camera_id/hall_1"
-    ):
-        _found(pictures)
+def test_values_that_would_be_one_metric_are_told_apart() -> None:
+    pictures = [_picture(0, camera_id="hall/1"), _picture(1, camera_id="hall_1"), _picture(2, camera_id="hall:1")]
+    # printf %s hall/1 | sha256sum; the same for hall:1
+    expected = {"hall_1-4b808275": [0], "hall_1": [1], "hall_1-b79f9f32": [2]}
+    assert _found(pictures)["camera_id"] == expected
+    assert _found(pictures[::-1])["camera_id"] == {name: [2 - place[0]] for name, place in expected.items()}
+    masks = find_slices(pictures, np.array([1, 1, 1]))
+    told = renamed_slices(pictures, masks).to_dict("records")
+    assert [(row["value"], row["metrics"], row["n"]) for row in told] == [
+        ("hall/1", "slice/camera_id/hall_1-4b808275", 1),
+        ("hall:1", "slice/camera_id/hall_1-b79f9f32", 1),
+    ]
+    assert renamed_slices(pictures[1:2], find_slices(pictures[1:2], np.array([1]))).empty
 
 
-def test_columns_that_would_be_one_metric_are_named() -> None:
-    with pytest.raises(EvaluationError, match="slice a_b: another column would have the same metrics, slice/a_b"):
-        _found([LabelledPicture(Path("0.jpg"), np.zeros((0, 4), np.float32), (), {"a/b": "1", "a_b": "1"})])
+@given(st.sets(st.text(alphabet="ab/_:.", max_size=4) | st.text(max_size=120), max_size=8))
+def test_no_two_texts_have_one_name(texts: set[str]) -> None:
+    names = metric_names(sorted(texts))
+    assert len(set(names.values())) == len(texts)
+    assert all(re.fullmatch(r"[\w.\- ]*", name) and len(name) <= 145 for name in names.values())
+    assert metric_names(sorted(texts, reverse=True)) == names
+
+
+def test_columns_that_would_be_one_metric_are_told_apart() -> None:
+    empty = np.zeros((0, 4), np.float32)
+    found = _found([LabelledPicture(Path("0.jpg"), empty, (), {"a/b": "1", "a_b": "2"})])
+    assert {column: values for column, values in found.items() if column != "density"} == {
+        "a_b-c14cddc0": {"1": [0]},
+        "a_b": {"2": [0]},
+    }
 
 
 @pytest.mark.parametrize(
