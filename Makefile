@@ -9,6 +9,11 @@ export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 # a small machine: MLflow's background job workers stay off
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
+# servers of this machine are asked directly, also by MLflow's own client, whatever proxy the environment names
+comma := ,
+export no_proxy := $(addsuffix $(comma),$(or $(no_proxy),$(NO_PROXY)))127.0.0.1,localhost
+export NO_PROXY := $(no_proxy)
+
 PYTHON ?= python3
 # where `make demo` works and what `make up` serves
 WORKSPACE ?= .demo

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 import urllib.error
-import urllib.request
 
 import click
+
+from serving.direct import opener_for
 
 __all__ = ["main", "wait_for"]
 
 
 def wait_for(url: str, patience: float = 120.0) -> bool:
     """Whether `url` answered at all, be it with an error, within `patience` seconds."""
-    end = time.monotonic() + patience
+    end, opener = time.monotonic() + patience, opener_for(url)
     while time.monotonic() < end:
         try:
-            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 the caller's own address
+            opener.open(url, timeout=5).close()
         except urllib.error.HTTPError:
             return True
         except OSError:

@@ -9,9 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
+from serving.direct import DIRECT
 from serving.errors import ServingError
 
 __all__ = ["Server", "free_port"]
@@ -66,7 +66,7 @@ class Server:
             if self.ended is not None:
                 raise ServingError(f"mlflow models serve ended with {self.ended}; what it printed above says why")
             try:
-                with urllib.request.urlopen(self._ping, timeout=5):  # noqa: S310 - the server started above
+                with DIRECT.open(self._ping, timeout=5):  # the server started above, on this machine
                     # by now it could have ended, and another one have answered
                     if self.ended is None:
                         return

@@ -17,6 +17,7 @@ import requests
 
 from serving.camera.records import CountRecord
 from serving.camera.sinks.base import Sink
+from serving.direct import is_loopback
 from serving.errors import SinkError
 
 __all__ = ["WebhookSink", "signature"]
@@ -74,6 +75,8 @@ class WebhookSink(Sink):
         self._url, self._timeout = url, timeout
         self._key = None if secret is None else _key(name, secret)
         self._session = requests.Session()
+        # A receiver on this machine is asked directly: None stands for no proxy, whichever the environment names.
+        self._proxies = dict.fromkeys(("http", "https", "all")) if is_loopback(url) else None
 
     def deliver(self, records: Sequence[CountRecord], batch: str) -> None:
         """Send the batch; see `Sink.deliver`. One that is too large for the receiver is sent in halves."""
@@ -103,7 +106,13 @@ class WebhookSink(Sink):
         # What requests says of its errors holds the whole URL, which may hold a token.
         try:
             answer = self._session.post(
-                self._url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False, stream=True
+                self._url,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                proxies=self._proxies,  # type: ignore[arg-type]  # its stubs know no None
             )
             answer.close()  # what it says is of no interest, however long it is
         except requests.exceptions.SSLError:
