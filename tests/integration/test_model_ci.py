@@ -113,10 +113,11 @@ def test_a_run_that_failed_is_never_taken_for_done(tracking: str, tmp_path: Path
 
 def test_each_kind_of_change_is_noticed(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    for name in ("plugins/a/b.py", "pipelines/c.py", "pipelines/card/d.j2", "requirements/x.txt"):
+    code = ("plugins/a/b.py", "plugins/a/b.json", "pipelines/c.py", "pipelines/c.json", "pipelines/card/d.j2")
+    configuration = ("pipelines/p.yaml", "requirements/x.txt", "pyproject.toml", "conda.yaml", "MLproject")
+    ours = ("Makefile", ".ci/run", ".github/workflows/model-ci.yml")
+    for name in (*code, *configuration, *ours):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text("one\n")
-    for name in ("pipelines/p.yaml", "pyproject.toml", "conda.yaml"):
         (tree / name).write_text("one\n")
     path = _recipe(tmp_path / "recipe")
     before = digests_of(load_recipe(path), path, tree)
@@ -124,6 +125,10 @@ def test_each_kind_of_change_is_noticed(tmp_path: Path) -> None:
     assert changed(before, None) == ("data", "code", "configuration")
     assert changed(digests_of(load_recipe(path), path, tree), last) == ()
 
+    for name in ("Makefile", ".github/workflows/model-ci.yml", "requirements/x.txt"):
+        (tree / name).write_text("two\n")
+        assert changed(digests_of(load_recipe(path), path, tree), last) == ("configuration",), name
+        (tree / name).write_text("one\n")
     (tree / "plugins" / "a" / "b.py").write_text("two\n")
     assert changed(digests_of(load_recipe(path), path, tree), last) == ("code",)
     (tree / "plugins" / "a" / "b.py").rename(tree / "plugins" / "a" / "c.py")
@@ -203,12 +208,35 @@ def test_the_workflow_runs_what_make_runs(workflow: dict[str, Any], root: Path) 
     assert f'startswith("{MARKER}")' in comment
 
 
-def test_the_workflow_starts_on_whatever_the_recipe_watches(workflow: dict[str, Any]) -> None:
+def test_the_workflow_starts_on_whatever_the_recipe_watches_and_on_nothing_else(workflow: dict[str, Any]) -> None:
     watch = load_recipe(RECIPE).watch
     for event in ("pull_request", "push"):
-        paths = set(workflow["on"][event]["paths"])
-        assert {*watch.code, *watch.configuration} <= paths
-        assert {"Makefile", ".github/workflows/model-ci.yml"} <= paths
+        assert sorted(workflow["on"][event]["paths"]) == sorted([*watch.code, *watch.configuration])
+
+
+# What none of the steps reads: its change makes no other model, and no other verdict.
+_UNREAD = re.compile(
+    r"(docs|tests|benchmarks|notebooks|serving)/|.*\.md$|.*/py\.typed$|LICENSE$|\.gitignore$|\.github/workflows/(?!model-ci)"
+)
+
+
+def test_all_that_decides_what_the_steps_do_is_watched(root: Path) -> None:
+    """Held against the files that there are: whoever adds one has to say on which side it stands."""
+    if not (root / ".git").exists():
+        pytest.skip("no checkout, so nobody can tell which files belong to it")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True, timeout=60
+    )
+    files = {name for name in listed.stdout.split("\0") if name and (root / name).exists()}
+    watch = load_recipe(RECIPE).watch
+    watched = {
+        path.relative_to(root).as_posix()
+        for pattern in (*watch.code, *watch.configuration)
+        for path in root.glob(pattern)
+    }
+    assert {name for name in files - watched if not _UNREAD.match(name)} == set()
+    assert {"Makefile", ".ci/run", "requirements/dev.txt", "conda.yaml", "pyproject.toml"} <= files & watched
+    assert not {name for name in watched if _UNREAD.match(name)}
 
 
 def test_the_workflow_holds_no_more_rights_than_it_needs(workflow: dict[str, Any]) -> None:
