@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -286,10 +288,13 @@ def _reproduce(record: ModelRecord) -> tuple[Block, ...]:
     if not any(value for _, value in wanted):
         return ()
     run_id = record.training.info.run_id
-    lines = [f"mlflow run . -e reproduce -P run_id={run_id}"]
-    if commit:
+    lines = [f"mlflow run . -e reproduce -P {shlex.quote(f'run_id={run_id}')}"]
+    # A tag may say anything; what somebody types has to be a commit.
+    if commit and re.fullmatch(r"[0-9a-fA-F]{7,64}", commit):
         lines.insert(0, f"git checkout {commit}")
-    lines.append(f"mlflow run . -e evaluate -P model_uri={record.evidence.model_uri} -P data=DATA")
+    lines.append(
+        f"mlflow run . -e evaluate -P {shlex.quote(f'model_uri={record.evidence.model_uri}')} -P data=DATA"
+    )
     return Facts(tuple((name, value or "not recorded") for name, value in wanted)), Commands(tuple(lines))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from model_governance import Verdict
+from pipelines.card.markdown import escaped
 from pipelines.ci.changes import LastRun
 from pipelines.model_card import ModelCardResult
 from pipelines.register import RegisterResult
@@ -41,7 +42,7 @@ def summary_of(
     state = f"passed all {total} gates" if verdict.passed else f"**failed {failed} of {total} gates**"
     lines = [
         MARKER,
-        f"## Model CI: {registered.name} {registered.semantic_version} {state}",
+        f"## Model CI: {_cell(registered.name, 160)} {_cell(registered.semantic_version, 40)} {state}",
         "",
         f"Changed since the last run: {', '.join(changed) or 'nothing'}.",
         "",
@@ -53,7 +54,7 @@ def summary_of(
         "",
         "### Record",
         "",
-        *(f"- {name}: `{_cell(value, 160)}`" for name, value in record.items()),
+        *(f"- {name}: {_code(value)}" for name, value in record.items()),
         f"- Model card: {_card(card)}",
     ]
     return _limited("\n".join(lines) + "\n")
@@ -68,7 +69,7 @@ def _card(card: ModelCardResult | None) -> str:
 
 def stopped_summary(step: str, reason: str) -> str:
     """Markdown of a run that came to no verdict."""
-    return _limited(f"{MARKER}\n## Model CI: **stopped in {step}**\n\n{_cell(reason, 2000)}\n")
+    return _limited(f"{MARKER}\n## Model CI: **stopped in {_cell(step, 160)}**\n\n{_cell(reason, 2000)}\n")
 
 
 def _gates(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -96,9 +97,15 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _cell(text: str, most: int) -> str:
-    """Text that can neither break the table, nor become HTML or a mention of somebody."""
-    flat = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("@", "&#64;")
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
+    """Text that can neither break the table, nor become a picture, a link, HTML or a mention of somebody."""
+    flat = " ".join(text.split())
+    return escaped(flat if len(flat) <= most else flat[: most - 1] + "…")
+
+
+def _code(text: str) -> str:
+    """Text between backticks, which nothing in it can end."""
+    flat = " ".join(text.split())[:160].replace("`", "'")
+    return f"`{flat or 'not recorded'}`"
 
 
 def _limited(text: str) -> str:

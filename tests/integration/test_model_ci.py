@@ -176,7 +176,7 @@ def test_a_summary_can_neither_grow_without_end_nor_call_anybody() -> None:
     text = stopped_summary("train", "see @everybody <img src=x> | " + "x" * 100_000)
     assert len(text) < 65_536
     assert "@everybody" not in text
-    assert "<img" not in text
+    assert "<img" not in text.replace("\\<", "")
 
 
 # The workflow and the Makefile must tell one story.
