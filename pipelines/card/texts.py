@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from camera_counting.scene_text import read_yaml
 
 __all__ = ["CameraStatement", "CardTexts", "DataSource", "Privacy", "card_schema", "load_texts"]
 
@@ -91,14 +92,14 @@ def load_texts(path: Path) -> CardTexts:
     Raises
     ------
     ValueError
-        Where it is no YAML, or says something that no card shows; names file, key and reason.
+        Where it is no YAML, holds a key twice, or says something that no card shows; names file, key and reason.
     OSError
         Where it cannot be read.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"the texts of the model card {path} are no YAML: {error}") from error
+        content = read_yaml(path.read_text(encoding="utf-8"), f"the texts of the model card {path}")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the texts of the model card {path}: no valid YAML: {error}") from error
     try:
         return CardTexts.model_validate(content)
     except ValidationError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from camera_counting.scene_text import read_yaml
 from pipelines.prepare import PrepareSettings
 from pipelines.train import TrainSettings
 
@@ -51,17 +51,18 @@ def load_recipe(path: Path) -> Recipe:
     Raises
     ------
     ValueError
-        Where it is no YAML, holds a key or a setting that no step knows; names file, key and reason.
+        Where it is no YAML, holds a key twice, or one that no step knows; names file, key and reason.
     OSError
         Where it cannot be read.
     """
     try:
-        recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = read_yaml(path.read_text(encoding="utf-8"), f"the recipe {path}")
+        recipe = Recipe.model_validate(content)
         # Now, and not when the data have been drawn.
         recipe.prepare_settings(Path("data"))
         recipe.train_settings(Path("data"), Path("training"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"the recipe {path} is no YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the recipe {path}: no valid YAML: {error}") from error
     except ValidationError as error:
         reasons = "; ".join(
             f"{error.title}: {'.'.join(map(str, fault['loc'])) or '(whole file)'}: {fault['msg']}"

@@ -11,10 +11,11 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from optuna.trial import BaseTrial
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from camera_counting.errors import SceneError
+from camera_counting.scene_text import read_yaml
 from pipelines.trainers import TRAINERS
 
 __all__ = ["DEFAULT_SPACE", "Architecture", "Proposal", "SearchError", "SearchSpace", "load_space", "space_schema"]
@@ -196,8 +197,8 @@ def load_space(path: Path) -> SearchSpace:
         Names the file, the key and what is wrong with it.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path.read_text(encoding="utf-8"), "the file")
+    except (OSError, UnicodeDecodeError, SceneError) as error:
         raise SearchError(f"expected a search space in {path}, it cannot be read: {error}") from error
     try:
         return SearchSpace.model_validate(content)

@@ -327,7 +327,9 @@ def test_the_page_stands_on_its_own(recorded: str, tmp_path: Path, chromium: str
             "whatever camera there may ever be",
         ),
         ("format_version: 1\ncameras: [{camera: gate}]", "cameras.0.statement: Field required"),
-        ("a: [", "are no YAML"),
+        ("a: [", "texts.yaml: no valid YAML: line 1"),
+        ("format_version: 1\npurpose: to count\nlimits: [fog]\npurpose: ''", "line 4.*'purpose' stands twice"),
+        ("format_version: 1\nprivacy: {statement: none, statement: all of it}", "'statement' stands twice"),
         ("", "Input should be a valid dictionary"),
     ],
 )

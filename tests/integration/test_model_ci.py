@@ -172,6 +172,13 @@ def test_a_recipe_that_no_step_understands_is_refused(tmp_path: Path, changes: d
         load_recipe(_recipe(tmp_path / "recipe", **changes))
 
 
+def test_a_key_that_stands_twice_in_a_recipe_is_refused(tmp_path: Path) -> None:
+    path = _recipe(tmp_path / "recipe")
+    path.write_text(path.read_text() + "policy: /another/policy.yaml\n")
+    with pytest.raises(ValueError, match=r"recipe\.yaml: no valid YAML: line .* 'policy' stands twice"):
+        load_recipe(path)
+
+
 def test_a_summary_can_neither_grow_without_end_nor_call_anybody() -> None:
     text = stopped_summary("train", "see @everybody <img src=x> | " + "x" * 100_000)
     assert len(text) < 65_536

@@ -83,7 +83,7 @@ def test_a_file_that_makes_no_sense_is_refused(content: object, message: str, tm
         load_space(path)
 
 
-@pytest.mark.parametrize("text", [None, "a: [", "\x00"])
+@pytest.mark.parametrize("text", [None, "a: [", "\x00", "settings: {}\nsettings: {}"])
 def test_a_file_that_cannot_be_read_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     if text is not None:
