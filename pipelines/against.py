@@ -17,8 +17,6 @@ import click
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 import camera_counting
 from counting_evaluator import EvaluationError
@@ -33,6 +31,7 @@ from model_governance.errors import TamperError
 from model_governance.evaluation import Evaluation, recorded_evaluations
 from model_governance.kept import run_file
 from model_governance.source import locate
+from pipelines.current_champion import CHAMPION, current_champion
 from pipelines.datasets.manifest import PictureEntry, PreparedDataset
 from pipelines.labelled_table import labelled_table
 
@@ -48,10 +47,9 @@ __all__ = [
     "tables_of_others",
 ]
 
-BASELINE, CHAMPION = "baseline", "champion"
+BASELINE = "baseline"
 
 _TIMED = 24  # pictures
-_ABSENT = (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_PARAMETER_VALUE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,14 +85,8 @@ def find_other(wanted: str, registered: str) -> Other | None:
         own alone: version 3 of another model ``hall`` is ``hall_v3``, an artefact ``baseline`` ``model_baseline``.
     """
     if wanted == CHAMPION:
-        try:
-            version = MlflowClient().get_model_version_by_alias(registered, CHAMPION).version
-        except MlflowException as error:
-            # No such model, or no such alias of it; a server that does not answer is another matter.
-            if error.error_code not in _ABSENT:
-                raise
-            return None
-        return Other(CHAMPION, f"models:/{registered}/{version}")
+        champion = current_champion(registered)
+        return None if champion is None else Other(CHAMPION, f"models:/{registered}/{champion.version}")
     if re.fullmatch(r"v\d+", wanted):
         return Other(wanted, f"models:/{registered}/{wanted[1:]}")
     numbered = re.fullmatch(r"models:/+([^/]+)/(\d+)", wanted)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from counting_evaluator import EvaluationError
 from model_governance import Evidence, GovernanceError, collect
 from pipelines import evaluate
+from pipelines.current_champion import current_champion
 
 __all__ = ["evaluate_champion"]
 
@@ -21,11 +20,10 @@ def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.Evaluat
     Figures of different pictures are not compared, so without this no model could follow a champion on new data.
     Where the champion cannot be measured on them, it is said, and the policy's gates decide.
     """
-    try:
-        version = MlflowClient().get_model_version_by_alias(name, "champion").version
-    except MlflowException:
+    version = current_champion(name)
+    if version is None:
         return None  # the first of its name
-    champion = f"models:/{name}/{version}"
+    champion = f"models:/{name}/{version.version}"
     try:
         mine = collect(model_uri)
         theirs = collect(champion, beside=mine)
@@ -34,7 +32,7 @@ def evaluate_champion(name: str, model_uri: str, data: Path) -> evaluate.Evaluat
         settings = evaluate.EvaluateSettings(model_uri=champion, data=data)
         return evaluate.run(settings, show_at_training=False)
     except (EvaluationError, GovernanceError) as error:
-        click.echo(f"the champion, version {version}, cannot be measured on these data: {error}", err=True)
+        click.echo(f"the champion, version {version.version}, cannot be measured on these data: {error}", err=True)
         return None
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 from mlflow.data.pandas_dataset import PandasDataset, from_pandas
 
+from counting_evaluator.comparison import clip_of
 from pipelines.datasets.errors import EmptySplitError
 from pipelines.datasets.manifest import PreparedDataset, Sample
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.datasets.place import kept_in
 
 __all__ = ["labelled_dataset", "labelled_table", "require_pictures", "stored_source"]
-
-_FRAME = re.compile(r"(.+)__\d+")
 
 
 def require_pictures(dataset: PreparedDataset, split: str) -> None:
@@ -47,7 +44,7 @@ def labelled_table(dataset: PreparedDataset, split: str) -> pd.DataFrame:
                 "labels": list(sample.labels),
                 "camera_id": sample.camera,
                 "time": None if sample.time is None else sample.time.isoformat(),
-                "clip": named[1] if (named := _FRAME.fullmatch(sample.path.stem)) else None,
+                "clip": clip_of(sample.path.name),
                 **sample.tags,
             }
             for sample in _each_once(dataset, split)

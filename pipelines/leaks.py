@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import DatasetInput
 
 from counting_evaluator import EvaluationError
+from counting_evaluator.comparison import clip_of
 from pipelines.datasets.errors import DatasetError
 from pipelines.datasets.manifest import MANIFEST, SPLITS, Manifest, PreparedDataset
 from pipelines.datasets.mlflow_dataset import StoredSource
@@ -41,7 +41,7 @@ def refuse_leaking_splits(dataset: PreparedDataset, *, clips: bool) -> None:
                 "prepare the data again, its splits leak"
             )
     # Frames are named after their clip, also in sets that do not say the clip's split.
-    frames = {named[1]: file for file in learnt.values() if (named := re.fullmatch(r"(.+)__\d+", Path(file).stem))}
+    frames = {clip_of(Path(file).name): file for file in learnt.values()}
     for clip in dataset.clips if clips else ():
         if clip.name in frames or clip.split in ("train", "val"):
             raise EvaluationError(

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from pydantic import Field, model_validator
 
+from counting_evaluator.whole_table import log_whole_table
 from model_governance import Policy, Ranked, load_policy, select
 from pipelines.datasets.manifest import load_dataset
 from pipelines.labelled_table import labelled_dataset, require_pictures
@@ -31,7 +32,6 @@ from pipelines.search.candidates import (
 )
 from pipelines.search.leaderboard import FIGURES, as_markdown, as_page, leaderboard_table, plot_candidates
 from pipelines.search.space import SearchError
-from pipelines.search.tables import log_whole_table
 from pipelines.settings import StepSettings, explained
 from pipelines.step_record import record_step
 

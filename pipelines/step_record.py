@@ -10,6 +10,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from pipelines.current_champion import current_champion
 from pipelines.settings import StepSettings
 from run_lineage import record
 
@@ -91,10 +92,8 @@ def is_rerun() -> bool:
 
 def champion_of(name: str) -> str | None:
     """``name/version`` of the champion now; None where there is none."""
-    try:
-        return f"{name}/{MlflowClient().get_model_version_by_alias(name, 'champion').version}"
-    except MlflowException:
-        return None
+    champion = current_champion(name)
+    return None if champion is None else f"{name}/{champion.version}"
 
 
 def note_trigger(run_id: str) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from pipelines.current_champion import current_champion
 from pipelines.drift.decision import Decision
 from pipelines.drift.performance import Performance
 from pipelines.drift.report import DriftReport
@@ -30,8 +31,9 @@ def evaluated_mae(name: str, columns: Sequence[str]) -> float | None:
     For some of its classes it is the sum of their errors, which the error of their sum does not exceed.
     """
     try:
-        champion = MlflowClient().get_model_version_by_alias(name, "champion")
-        metrics = MlflowClient().get_run(champion.run_id).data.metrics if champion.run_id else {}
+        champion = current_champion(name)
+        run_id = champion.run_id if champion else None
+        metrics = MlflowClient().get_run(run_id).data.metrics if run_id else {}
     except MlflowException:
         metrics = {}
     of_class = {

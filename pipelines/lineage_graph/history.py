@@ -65,18 +65,16 @@ class History:
 
     def runs(self, most: int = _PAGE, **tags: str) -> list[Run]:
         """Runs with all of these tags, newest first; a name's ``__`` stands for a dot. A value may end with %."""
-        wanted = []
-        for name, value in tags.items():
-            if (text := _quoted(value)) is None:
-                return []
-            wanted.append(f"tags.`{name.replace('__', '.')}` {'LIKE' if value.endswith('%') else '='} {text}")
-        return self._search(" and ".join(wanted), most)
+        return self._search({f"tags.`{name.replace('__', '.')}`": value for name, value in tags.items()}, most)
 
     def trained_on(self, digest: str, most: int) -> list[Run]:
         """Trainings on a data set, newest first."""
-        return self._search(f"params.dataset_digest = '{digest}' and tags.step = 'train'", most)
+        return self._search({"params.dataset_digest": digest, "tags.step": "train"}, most)
 
-    def _search(self, condition: str, most: int) -> list[Run]:
+    def _search(self, wanted: dict[str, str], most: int) -> list[Run]:
+        condition = _condition(wanted)
+        if condition is None:
+            return []
         return list(
             self.client.search_runs(
                 self.experiments(), condition, order_by=["attributes.start_time DESC"], max_results=most
@@ -85,9 +83,10 @@ class History:
 
     def versions_of_model(self, model_id: str, run_id: str | None) -> list[ModelVersion]:
         """Registered versions that are this logged model."""
-        if not run_id:
+        condition = _condition({"run_id": run_id}) if run_id else None
+        if condition is None:
             return []
-        found = self.client.search_model_versions(f"run_id='{run_id}'")
+        found = self.client.search_model_versions(condition)
         return [version for version in found if model_of(version) == model_id]
 
     def models_of_run(self, run: Run) -> list[LoggedModel]:
@@ -116,9 +115,12 @@ def data_of(run: Run) -> Iterator[tuple[str, str, str, str]]:
         yield digest, given.dataset.name, context, str(known.get("uri") or "")
 
 
-def _quoted(value: str) -> str | None:
-    """A value for MLflow's filters, which know no escape; None for one that no quotation marks hold."""
-    for mark in "'\"":
-        if mark not in value:
-            return f"{mark}{value}{mark}"
-    return None
+def _condition(wanted: dict[str, str]) -> str | None:
+    """A filter that asks for all of these values; None where MLflow's filters, which know no escape, cannot."""
+    parts = []
+    for name, value in wanted.items():
+        mark = next((mark for mark in "'\"" if mark not in value), None)
+        if mark is None:
+            return None
+        parts.append(f"{name} {'LIKE' if value.endswith('%') else '='} {mark}{value}{mark}")
+    return " and ".join(parts)

@@ -8,9 +8,9 @@ import pandas as pd
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from counting_evaluator.whole_table import log_whole_table
 from pipelines.search.front import Point, pareto_front, plot_front
 from pipelines.search.study import attempt_of, counted
-from pipelines.search.tables import log_whole_table
 
 __all__ = ["PLOT", "TABLE", "report", "trials_table"]
 

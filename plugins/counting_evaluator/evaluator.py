@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
@@ -15,7 +14,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
 from mlflow.models.evaluation.artifacts import ImageEvaluationArtifact, JsonEvaluationArtifact
-from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 from PIL import Image
 
 from counting_evaluator.clip_count import count_clip
@@ -26,6 +24,7 @@ from counting_evaluator.figures import draw_figures
 from counting_evaluator.hardship import Hardship, measure_hardship
 from counting_evaluator.lines import LineCount
 from counting_evaluator.truth import read_table
+from counting_evaluator.whole_table import log_whole_table
 
 __all__ = ["MODEL_TYPE", "CountingEvaluator", "loggable"]
 
@@ -177,10 +176,7 @@ def _log_artifacts(
     if len(evaluation.renamed):
         tables[_RENAMED] = evaluation.renamed
     for file, table in tables.items():
-        # pandas makes NaN of what is missing, which JSON does not know and a browser does not read.
-        whole = table.astype(object).where(table.notna(), None)
-        content = whole.to_dict(orient="split", index=False)
-        _log_table(client, run_id, content, file)
+        content = log_whole_table(run_id, table, file)
         name = file.removesuffix(".json")
         artifacts[name] = JsonEvaluationArtifact(f"{root}/{file}", content)  # type: ignore[no-untyped-call]
     return artifacts
@@ -191,16 +187,6 @@ def _read(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.load()
         return image
-
-
-def _log_table(client: MlflowClient, run_id: str, content: dict[str, Any], file: str) -> None:
-    """As `MlflowClient.log_table`, which would append: a second evaluation into the same run would mix the two."""
-    client.log_dict(run_id, content, file)
-    entry = {"path": file, "type": "table"}
-    # By this tag MLflow's UI and `load_table` find the run's tables.
-    known = json.loads(client.get_run(run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
-    if entry not in known:
-        client.set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*known, entry]))
 
 
 def _cell(cell: LineCount) -> dict[str, Any]:

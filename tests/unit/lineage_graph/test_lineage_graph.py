@@ -124,6 +124,17 @@ def test_an_optimised_model_and_a_reproduction_hang_on_what_they_come_from(team:
     assert "identical" in next(node for node in graph.nodes if node.id.endswith(again.info.run_id)).lines
 
 
+@pytest.mark.parametrize("digest", ["it's", 'the "old" set', "x' or params.epochs != '0", "' and \""])
+def test_a_digest_is_asked_for_as_it_is_written(team: TeamHistory, digest: str) -> None:
+    with mlflow.start_run() as training:
+        mlflow.log_param("dataset_digest", digest)
+        mlflow.set_tag("step", "train")
+    # MLflow's filters know no escape: of what holds both marks nothing is found, and nothing breaks.
+    expected = [] if "'" in digest and '"' in digest else [training.info.run_id]
+    assert [run.info.run_id for run in History().trained_on(digest, 5)] == expected
+    assert History().versions_of_model("m-1", digest) == []
+
+
 @pytest.mark.parametrize(
     "start", ["camera-counter/9", "camera-counter@nobody", "m-" + "0" * 32, "0" * 32, "x", "", "../etc/passwd"]
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from team_history import make_history
 
 from pipelines.main import MainSettings, plan_of, train_settings
@@ -43,6 +44,17 @@ def test_a_training_names_the_report_that_asked_for_it_and_the_report_the_traini
     require_trigger(team.drift)
     with pytest.raises(ValueError, match=r"expected the run of a drift report, .* is of the step 'train'"):
         require_trigger(team.trainings[0])
+
+
+def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before = mlflow.get_registry_uri()
+    mlflow.set_registry_uri("http://127.0.0.1:9")  # where nobody listens
+    try:
+        with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
+            champion_of("counter")
+    finally:
+        mlflow.set_registry_uri(before)
 
 
 def test_a_training_that_nobody_asked_for_does_not_begin(tracking: str, tmp_path: Path) -> None:
