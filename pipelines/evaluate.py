@@ -35,6 +35,7 @@ from pipelines.against import (
     recorded_tables,
     tables_of_others,
 )
+from pipelines.ancestry import ancestry
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.labelled_table import labelled_dataset, require_pictures
 from pipelines.leaks import refuse_leaking_splits, refuse_learnt
@@ -47,6 +48,8 @@ __all__ = ["EvaluateResult", "EvaluateSettings", "main", "run"]
 EVALUATOR = "camera-counting"
 LEARNT = "data/test_pictures_learnt"
 """0 where the model's run shows that it learnt from none of them; not there where nobody can tell."""
+UNKNOWN = "data/unknown_weights"
+"""Of how many weights that it goes back to no run is known, so that nobody can tell what they were learnt from."""
 
 
 class EvaluateSettings(StepSettings):
@@ -118,6 +121,9 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
     refuse_leaking_splits(dataset, clips=settings.clips)
     model_id, source_run = _source(settings.model_uri)
     all_known = refuse_learnt(dataset, source_run)
+    unknown = ancestry(source_run).unknown
+    for weights in unknown:
+        click.echo(f"nobody can tell what {weights} were learnt from: no run here made them", err=True)
     others = _others(settings, dataset)
     nested = mlflow.active_run() is not None
     with mlflow.start_run(
@@ -148,7 +154,7 @@ def run(settings: EvaluateSettings, *, show_at_training: bool = True) -> Evaluat
                 evaluator_config=_config(settings, dataset),
             )
             mine = _tables(result)
-            more = {LEARNT: 0.0} if all_known else {}
+            more = ({LEARNT: 0.0} if all_known else {}) | {UNKNOWN: float(len(unknown))}
             if BASELINE in settings.against:
                 more |= baseline_metrics(mine, dataset)
             for other, theirs in others:

@@ -11,6 +11,7 @@ from mlflow.entities import DatasetInput
 
 from counting_evaluator import EvaluationError
 from counting_evaluator.comparison import clip_of
+from pipelines.ancestry import ancestry
 from pipelines.datasets.errors import DatasetError
 from pipelines.datasets.manifest import MANIFEST, SPLITS, Manifest, PreparedDataset
 from pipelines.datasets.mlflow_dataset import StoredSource
@@ -54,7 +55,8 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
     """Refuse a model whose own run says that it learnt from test pictures, whatever the data set says of itself.
 
     The run's inputs are looked at picture by picture, by their digests: those of this data set in its manifest,
-    those of another one in the manifest that the content store keeps of it.
+    those of another one in the manifest that the content store keeps of it. So are those of every run whose
+    weights it goes back to, see `pipelines.ancestry`.
 
     Parameters
     ----------
@@ -64,14 +66,20 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
     Returns
     -------
     bool
-        True where all that the run says it learnt from could be looked at, and it says what its weights were
-        learnt from, not only what they were rounded or given a threshold on; False where nobody can tell.
+        True where all that these runs say they learnt from could be looked at, and each says what its weights were
+        learnt from, not only what they were rounded or given a threshold on; False where nobody can tell. Of
+        weights that no run made, nothing is said here.
 
     Raises
     ------
     EvaluationError
-        Names the first picture, and the input that held it.
+        Names the first picture, and the run and the input that held it.
     """
+    looked = [_refuse_inputs(dataset, each, run_id) for each in ancestry(run_id).runs]
+    return all(looked)
+
+
+def _refuse_inputs(dataset: PreparedDataset, run_id: str, of: str) -> bool:
     tested = {entry.sha256: entry.file for entry in dataset.manifest.splits.get("test", ())}
     inputs = list(_learnt_inputs(run_id))
     known = any(_context(entry) in _WEIGHTS for entry in inputs)
@@ -81,10 +89,11 @@ def refuse_learnt(dataset: PreparedDataset, run_id: str) -> bool:
             known = False
             continue
         if both := sorted(tested[digest] for digest in learnt & set(tested)):
+            whose = "" if run_id == of else ", whose weights it goes back to,"
             raise EvaluationError(
                 f"the model learnt from {len(both)} of the {len(tested)} test pictures, {both[0]} among them: run "
-                f"{run_id} names {entry.dataset.name} as its input for {_context(entry)}. Figures on them say "
-                "nothing; evaluate it on pictures that it has not seen, or train it again without them"
+                f"{run_id}{whose} names {entry.dataset.name} as its input for {_context(entry)}. Figures on them "
+                "say nothing; evaluate it on pictures that it has not seen, or train it again without them"
             )
     return known
 

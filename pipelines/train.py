@@ -13,6 +13,7 @@ from pydantic import Field
 import camera_counting
 from camera_counting.detectors import Detector, open_detector
 from counting_evaluator import best_confidence, detect_all, read_table
+from pipelines.ancestry import CHECKPOINT_TAG
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
@@ -171,6 +172,8 @@ def _ship(
     mlflow.log_figure(plot_epochs(trained.epochs), "training/curves.png")
     for plot in trained.plots:
         mlflow.log_artifact(str(plot), "training")
+    # By it a training that begins with this checkpoint is known to have learnt from these data, too.
+    mlflow.set_tag(CHECKPOINT_TAG, weights_digest(trained.checkpoint))
     mlflow.log_artifact(str(trained.checkpoint), "checkpoint")
     info = camera_counting.log_model(
         exported,

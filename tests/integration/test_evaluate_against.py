@@ -271,6 +271,31 @@ def test_what_was_learnt_from_an_older_data_set_is_known_by_its_pictures(place: 
     assert not refuse_learnt(tested, run_id), "nobody can tell"
 
 
+def test_what_an_earlier_models_weights_learnt_is_learnt_too(place: Path) -> None:
+    """A model trained from the checkpoint of one that was trained from one that saw the test pictures."""
+    tested = load_dataset(place / "data")
+    source, client = stored_source(tested), MlflowClient()
+    digests = [character * 64 for character in "abc"]
+
+    def grown(*, made: str, begun_with: str | None, split: str) -> str:
+        run_id = trained_on(place, tested, source, split)
+        client.set_tag(run_id, "checkpoint_digest", made)
+        client.log_param(run_id, "weights", "None" if begun_with is None else "somewhere/else.pt")
+        client.log_param(run_id, "weights_digest", str(begun_with))
+        return run_id
+
+    grown(made="f" * 64, begun_with=None, split="train")
+    sound = grown(made="e" * 64, begun_with="f" * 64, split="train")
+    assert refuse_learnt(tested, sound), "all that it goes back to is known, and none of it was tested"
+    first = grown(made=digests[0], begun_with=None, split="test")
+    grown(made=digests[1], begun_with=digests[0], split="train")
+    last = grown(made=digests[2], begun_with=digests[1], split="train")
+    with pytest.raises(
+        EvaluationError, match=f"12 of the 12 test pictures.*run {first}, whose weights it goes back"
+    ):
+        refuse_learnt(tested, last)
+
+
 def test_a_run_that_names_no_data_or_strange_ones_tells_nothing(place: Path) -> None:
     tested = load_dataset(place / "data")
     with mlflow.start_run() as silent:

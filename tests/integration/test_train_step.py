@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from rectangles import CLASSES, write_rectangles
 import camera_counting
 from pipelines.datasets.manifest import load_dataset
 from pipelines.train import TrainSettings, run
-from pipelines.trainers import TrainingError
+from pipelines.trainers import TrainingError, weights_digest
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +64,9 @@ def test_training_logs_a_model_that_finds_things(data: Path, tracking: str, tmp_
     assert len(model.detect([sample.path], confidence=0.05)[0]) > 0
     artifacts = {each.path for each in MlflowClient().list_artifacts(result.run_id, "training")}
     assert "training/curves.png" in artifacts
+    [checkpoint] = Path(mlflow.artifacts.download_artifacts(f"runs:/{result.run_id}/checkpoint")).iterdir()
+    begun = weights_digest(checkpoint)  # as a training that begins with it records it
+    assert begun == hashlib.sha256(checkpoint.read_bytes()).hexdigest() == done.data.tags["checkpoint_digest"]
 
 
 _CHILD = """
