@@ -6,29 +6,27 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import mlflow
 
 import camera_counting
-from camera_counting.model import CountingModel
 from camera_counting.prediction_log import read_predictions
 from model_governance import promote
 from pipelines import drift_report, evaluate, prepare, register, validate
 from pipelines.datasets.manifest import load_dataset
 from pipelines.demo.camera_worker import write_camera_settings
-from pipelines.demo.cameras import WINDOWS, Shot, shots
+from pipelines.demo.cameras import WINDOWS
 from pipelines.demo.careless import log_careless
-from pipelines.demo.steps import Step, Steps, progress
+from pipelines.demo.questions import compare_answers, send_windows
+from pipelines.demo.steps import Steps
 from pipelines.drift.decision import RetrainRules
 from pipelines.main import MainSettings, prepare_settings, train_or_take_up, train_settings
 from pipelines.prepare import PrepareSettings
-from pipelines.served_model import ServingError, ask, serving
+from pipelines.served_model import serving
 from pipelines.train import TrainSettings
 
 __all__ = ["Story"]
 
-_BATCH = 24
 # Along the street, towards the camera: cars and people come near enough to be seen well.
 _CLIP = 2
 
@@ -215,8 +213,9 @@ class Story:
             log = self.workspace / "serving.log"
             model = camera_counting.load_model(self._serving_uri)
             with serving(self._serving_uri, log=log, prediction_log=self.prediction_log) as url:
-                self._compare_answers(step, url, model)
-                asked = self._send_windows(url)
+                samples = self.dataset.samples("test")[:8]
+                compare_answers(step, url, model, [sample.path.read_bytes() for sample in samples])
+                asked = send_windows(url, self.prediction_log, self.steps.console)
             window = WINDOWS["reference"]
             reference = read_predictions(str(self.prediction_log), since=window.start, until=window.end)
             # A demo of an earlier version that was broken off may have sent some of them twice.
@@ -227,47 +226,6 @@ class Story:
             )
             step.result = f"{asked} pictures counted by mlflow models serve, the same as by count()"
             step.where = f"{_short(log)}, {_short(self.prediction_log)}"
-
-    def _compare_answers(self, step: Step, url: str, model: CountingModel) -> None:
-        """The server must say what `count()` says, and say no to what is no picture."""
-        pictures = [sample.path.read_bytes() for sample in self.dataset.samples("test")[:8]]
-        answers = ask(url, ["image"], [[base64_of(picture)] for picture in pictures])
-        ours = [count.counts for count in model.count(pictures)]
-        served = [answer["counts"] for answer in answers]
-        step.require(served == ours, f"the server counted {served}, count() {ours}")
-        no_picture = base64_of(b"This is no picture. " * 20)
-        try:
-            ask(url, ["image"], [[base64_of(pictures[0])], [no_picture]])
-        except ServingError as refusal:
-            text = str(refusal)
-            step.require(
-                refusal.status is not None and 400 <= refusal.status < 500 and "row 1" in text,
-                f"expected the server to refuse row 1, which is no picture, with a 4xx; it says {text}",
-            )
-            step.require(no_picture[:40] not in text, f"the server's refusal holds what was sent: {text}")
-        else:
-            step.require(False, "the server counted what is no picture")
-
-    def _send_windows(self, url: str) -> int:
-        """An ordinary fortnight and the days after it, as two cameras would send them."""
-        expected = sum(window.pictures for window in WINDOWS.values())
-        first, last = WINDOWS["reference"].start, WINDOWS["shifted"].end
-        logged = read_predictions(str(self.prediction_log), since=first, until=last)
-        # An earlier demo sent them to this very version, or was broken off while it did.
-        sent = set(zip(logged["camera_id"], logged["time"], strict=True))
-        if len(sent) == expected:
-            return expected
-        rows: list[list[Any]] = []
-        with progress(self.steps.console) as bar:
-            for shot in bar.track(shots(), total=expected, description="counting requests"):
-                if (shot.camera, shot.time) not in sent:
-                    rows.append(shot.row())
-                if len(rows) == _BATCH:
-                    ask(url, list(Shot.COLUMNS), rows)
-                    rows.clear()
-            if rows:
-                ask(url, list(Shot.COLUMNS), rows)
-        return expected
 
     def _watch(self, title: str, window: str, *, expected: str) -> None:
         with self.steps.step(title) as step:
@@ -295,13 +253,6 @@ class Story:
                 f"expected {'a' if expected == 'drift' else 'no'} retraining; {result.decision.sentence}",
             )
             step.require(result.delivery is not None and not result.delivery.problem, "the report was not mailed")
-
-
-def base64_of(data: bytes) -> str:
-    """Text for a JSON request."""
-    import base64
-
-    return base64.b64encode(data).decode()
 
 
 def _short(path: Path) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Edge", "Graph", "Kind", "Node"]
+__all__ = ["Edge", "Graph", "Kind", "Node", "without_circles"]
 
 Kind = Literal["data", "run", "model", "version", "approval", "serving", "log", "drift", "more"]
 
@@ -83,3 +84,27 @@ class Graph:
             ],
             "edges": [{"source": e.source, "target": e.target, "label": e.label} for e in self.edges],
         }
+
+
+def without_circles(edges: Sequence[Edge]) -> list[Edge]:
+    """The edges, but for those that close a circle: whoever can write tags could draw one."""
+    kept: list[Edge] = []
+    after: dict[str, set[str]] = {}
+    for edge in edges:
+        if edge.source != edge.target and not _reaches(after, edge.target, edge.source):
+            kept.append(edge)
+            after.setdefault(edge.source, set()).add(edge.target)
+    return kept
+
+
+def _reaches(after: dict[str, set[str]], start: str, goal: str) -> bool:
+    seen, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        if here == goal:
+            return True
+        for there in after.get(here, ()):
+            if there not in seen:
+                seen.add(there)
+                waiting.append(there)
+    return False

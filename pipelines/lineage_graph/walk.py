@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
 
-from camera_counting.errors import PredictionLogError
-from camera_counting.prediction_log import read_predictions
 from pipelines.lineage_graph.errors import LineageGraphError
-from pipelines.lineage_graph.graph import Edge, Graph, Node
+from pipelines.lineage_graph.graph import Edge, Graph, Node, without_circles
 from pipelines.lineage_graph.history import History, data_of, model_of
+from pipelines.lineage_graph.logs import PredictionLogs, is_judged, versions_named
 from pipelines.lineage_graph.nodes import (
     Pages,
     approval_node,
     data_node,
-    log_node,
     model_node,
     run_node,
     version_node,
@@ -69,8 +66,7 @@ class Walk:
         self._nodes: dict[str, Node] = {}
         self._edges: dict[tuple[str, str], list[str]] = {}
         self._cut = False
-        self._since = datetime.now(UTC) - timedelta(days=limits.log_days)
-        self._rows: dict[str, tuple[pd.DataFrame | None, str]] = {}
+        self._read = PredictionLogs(datetime.now(UTC) - timedelta(days=limits.log_days))
         self._waiting: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._done: set[tuple[str, str]] = set()
 
@@ -202,7 +198,7 @@ class Walk:
                 self._above(earlier)
                 self._edge(_id(earlier), _id(run), label)
         if tags.get("step") == "drift":
-            for version in self._judged(run):
+            for version in filter(None, (self.history.version(*each) for each in versions_named(run))):
                 self._above(version)
                 self._log_to(version, run)
 
@@ -303,15 +299,13 @@ class Walk:
     def _reports(self, version: ModelVersion, last: str) -> None:
         """Prediction logs that hold rows of the version, and the drift reports over them."""
         reports = [
-            run
-            for run in self.history.runs(step="drift", drift__model=version.name)
-            if self._is_judged(version, run)
+            run for run in self.history.runs(step="drift", drift__model=version.name) if is_judged(version, run)
         ]
         by_log: dict[str, list[Run]] = {uri: [] for uri in self.logs}
         for run in reports:
             by_log.setdefault(run.data.params.get("log", ""), []).append(run)
         for uri, runs in by_log.items():
-            node = self._log(uri, version) if uri else None
+            node = self._read.node(uri, version) if uri else None
             named = [run for run in runs if run.data.tags.get("drift.versions")]
             if node is None and not named:
                 continue  # a log without a row of this version, and no report that names it
@@ -323,53 +317,14 @@ class Walk:
                 self._below(run)
                 self._edge(above, _id(run), "judged by")
 
-    def _log(self, uri: str, version: ModelVersion) -> Node | None:
-        """The rows of a version in a log; None where it holds none."""
-        since = f"since {self._since:%Y-%m-%d}"
-        if uri not in self._rows:
-            try:
-                rows = read_predictions(uri, since=self._since)
-                self._rows[uri] = rows[["camera_id", "time", "model_name", "model_version"]], ""
-            except (PredictionLogError, ValueError) as error:
-                self._rows[uri] = None, str(error)
-        known, problem = self._rows[uri]
-        if known is None:
-            return log_node(uri, version, None, problem, since)
-        mine = known[_rows_of(known, version)]
-        return log_node(uri, version, mine, "", since) if len(mine) else None
-
     def _log_to(self, version: ModelVersion, report: Run) -> None:
         uri = report.data.params.get("log", "")
-        node = self._log(uri, version) if uri else None
+        node = self._read.node(uri, version) if uri else None
         if node is not None and self._node(node):
             self._edge(_id(version), node.id, "predicts into")
             self._edge(node.id, _id(report), "judged by")
         else:
             self._edge(_id(version), _id(report), "judged by")
-
-    def _judged(self, report: Run) -> Iterator[ModelVersion]:
-        """The versions whose predictions a drift report judged, as far as it recorded them."""
-        for name, number in _versions_named(report):
-            if (version := self.history.version(name, number)) is not None:
-                yield version
-
-    @staticmethod
-    def _is_judged(version: ModelVersion, report: Run) -> bool:
-        """Whether a report is about a version; one that does not say may be, once the version was there."""
-        named = _versions_named(report)
-        if named:
-            return (version.name, str(version.version)) in named
-        return bool(report.info.start_time >= version.creation_timestamp)
-
-
-def _versions_named(report: Run) -> list[tuple[str, str]]:
-    named = filter(None, report.data.tags.get("drift.versions", "").split("\n"))
-    return [(name, number) for name, _, number in (each.rpartition("/") for each in named)]
-
-
-def _rows_of(rows: pd.DataFrame, version: ModelVersion) -> pd.Series:
-    name = rows["model_name"].fillna("").astype(str) == version.name
-    return name & (rows["model_version"].fillna("").astype(str) == str(version.version))
 
 
 def _id(thing: Run | LoggedModel | ModelVersion) -> str:
@@ -378,27 +333,3 @@ def _id(thing: Run | LoggedModel | ModelVersion) -> str:
     if isinstance(thing, LoggedModel):
         return f"model:{thing.model_id}"
     return f"version:{thing.name}/{thing.version}"
-
-
-def without_circles(edges: Sequence[Edge]) -> list[Edge]:
-    """The edges, but for those that close a circle: whoever can write tags could draw one."""
-    kept: list[Edge] = []
-    after: dict[str, set[str]] = {}
-    for edge in edges:
-        if edge.source != edge.target and not _reaches(after, edge.target, edge.source):
-            kept.append(edge)
-            after.setdefault(edge.source, set()).add(edge.target)
-    return kept
-
-
-def _reaches(after: dict[str, set[str]], start: str, goal: str) -> bool:
-    seen, waiting = {start}, [start]
-    while waiting:
-        here = waiting.pop()
-        if here == goal:
-            return True
-        for there in after.get(here, ()):
-            if there not in seen:
-                seen.add(there)
-                waiting.append(there)
-    return False

@@ -17,13 +17,13 @@ from team_history import TeamHistory, make_history
 
 from pipelines.lineage import LineageSettings, run
 from pipelines.lineage_graph.errors import LineageGraphError
-from pipelines.lineage_graph.graph import Edge, Graph, Node
+from pipelines.lineage_graph.graph import Edge, Graph, Node, without_circles
 from pipelines.lineage_graph.history import History
 from pipelines.lineage_graph.layout import lay_out
 from pipelines.lineage_graph.mermaid import markdown, mermaid
 from pipelines.lineage_graph.nodes import Pages
 from pipelines.lineage_graph.page import page
-from pipelines.lineage_graph.walk import Limits, Walk, without_circles
+from pipelines.lineage_graph.walk import Limits, Walk
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,8 @@ import pytest
 from rich.console import Console
 
 from camera_counting.prediction_log import Prediction, PredictionLog, read_predictions
-from pipelines.demo import story as told
+from pipelines.demo import questions
 from pipelines.demo.cameras import WINDOWS, Shot
-from pipelines.demo.steps import Steps
-from pipelines.demo.story import Story
 from pipelines.served_model import ServingError
 
 
@@ -67,14 +65,6 @@ def drawn() -> Iterator[Shot]:
 
 
 @pytest.fixture
-def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
-    monkeypatch.setattr(told, "shots", drawn)
-    made = Story(tmp_path, Steps(Console(quiet=True)))
-    made.prediction_log = tmp_path / "predictions"
-    return made
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path / "predictions", patience=3)
     threading.Thread(target=made.serve_forever, daemon=True).start()
@@ -83,16 +73,20 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.server_close()
 
 
-def test_a_demo_that_was_broken_off_sends_only_what_is_missing(story: Story, server: Server) -> None:
+def test_a_demo_that_was_broken_off_sends_only_what_is_missing(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "shots", drawn)
+    log, console = tmp_path / "predictions", Console(quiet=True)
     expected = sum(window.pictures for window in WINDOWS.values())
     with pytest.raises(ServingError):
-        story._send_windows(server.url)
-    logged = read_predictions(str(story.prediction_log))
+        questions.send_windows(server.url, log, console)
+    logged = read_predictions(str(log))
     assert 0 < len(logged) < expected
     server.patience = 1000
     for _ in range(2):  # the third demo has nothing to send
-        assert story._send_windows(server.url) == expected
-        logged = read_predictions(str(story.prediction_log))
+        assert questions.send_windows(server.url, log, console) == expected
+        logged = read_predictions(str(log))
         assert len(logged) == expected
         assert not logged.duplicated(["camera_id", "time"]).any()
     assert server.patience == 1000 - -(-(expected - 3 * 24 - 5) // 24)
