@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
+from model_governance.markdown_text import as_text
 from pipelines.card.blocks import Block, Card, Commands, Facts, Items, Table, Text
 
-__all__ = ["escaped", "to_markdown"]
+__all__ = ["to_markdown"]
 
 
 def to_markdown(card: Card) -> str:
     """Text of the card; what is in it cannot break it, nor run as HTML."""
     state = "complete" if card.complete else f"incomplete: {', '.join(card.missing)}"
     parts = [
-        f"# {escaped(card.title)}",
-        f"Model card, {escaped(state)}.",
+        f"# {as_text(card.title)}",
+        f"Model card, {as_text(state)}.",
         _block(Facts(tuple(card.identity.items()))),
     ]
     for section in card.sections:
@@ -26,38 +25,19 @@ def to_markdown(card: Card) -> str:
 def _block(block: Block) -> str:
     match block:
         case Text():
-            return _line(block.text)
+            return as_text(block.text)
         case Items():
-            return "\n".join(f"- {_line(item)}" for item in block.items)
+            return "\n".join(f"- {as_text(item)}" for item in block.items)
         case Facts():
-            return "\n".join(f"- {_line(name)}: {escaped(value)}" for name, value in block.facts)
+            return "\n".join(f"- {as_text(name)}: {as_text(value)}" for name, value in block.facts)
         case Commands():
             lines = (" ".join(line.split()).replace("```", "'''") for line in block.lines)
             return "\n".join(["```sh", *lines, "```"])
         case Table():
-            title = [f"### {escaped(block.title)}", ""] if block.title else []
+            title = [f"### {as_text(block.title)}", ""] if block.title else []
             head = [_row(block.head), "|" + " --- |" * len(block.head)]
             return "\n".join([*title, *head, *(_row(row) for row in block.rows)])
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
-
-
-def escaped(text: str) -> str:
-    """One line that is text and nothing else: no picture, link, tag, emphasis, mention, nor a table's next cell.
-
-    Examples
-    --------
-    >>> print(escaped("![x](http://a.b/p.png) | <b>\\n@all"))
-    !\\[x\\](http&#58;//a.b/p.png) \\| \\<b\\> &#64;all
-    """
-    flat = re.sub(r"([\\`*_\[\]<>#|~$])", r"\\\1", " ".join(text.split()))
-    # Code hosts make links of bare addresses, and tell people who are named, without any brackets.
-    flat = re.sub(r"&(?=#?\w+;)", "&amp;", flat).replace("@", "&#64;").replace("://", "&#58;//")
-    return re.sub(r"\b(www)\.", r"\1&#46;", flat, flags=re.IGNORECASE)
-
-
-def _line(text: str) -> str:
-    """The same at the beginning of a line, where a dash, say, would begin a list."""
-    return re.sub(r"^(\d+)(?=[.)])", r"\1\\", re.sub(r"^(?=[-+=])", r"\\", escaped(text)))
+    return "| " + " | ".join(as_text(cell) for cell in cells) + " |"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from model_governance import Verdict
-from pipelines.card.markdown import escaped
+from model_governance.markdown_text import as_text
 from pipelines.ci.changes import LastRun
 from pipelines.model_card import ModelCardResult
 from pipelines.register import RegisterResult
@@ -42,7 +42,7 @@ def summary_of(
     state = f"passed all {total} gates" if verdict.passed else f"**failed {failed} of {total} gates**"
     lines = [
         MARKER,
-        f"## Model CI: {_cell(registered.name, 160)} {_cell(registered.semantic_version, 40)} {state}",
+        f"## Model CI: {as_text(registered.name, 160)} {as_text(registered.semantic_version, 40)} {state}",
         "",
         f"Changed since the last run: {', '.join(changed) or 'nothing'}.",
         "",
@@ -63,13 +63,13 @@ def summary_of(
 def _card(card: ModelCardResult | None) -> str:
     if card is None:
         return "not written"
-    missing = _cell(", ".join(card.card.missing), 1000)
+    missing = as_text(", ".join(card.card.missing), 1000)
     return f"not recorded: {missing}" if missing else "complete"
 
 
 def stopped_summary(step: str, reason: str) -> str:
     """Markdown of a run that came to no verdict."""
-    return _limited(f"{MARKER}\n## Model CI: **stopped in {_cell(step, 160)}**\n\n{_cell(reason, 2000)}\n")
+    return _limited(f"{MARKER}\n## Model CI: **stopped in {as_text(step, 160)}**\n\n{as_text(reason, 2000)}\n")
 
 
 def _gates(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -90,16 +90,10 @@ def _figures(figures: Mapping[str, float], verdict: Verdict, last: LastRun | Non
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(_cell(cell, 160) for cell in row) + " |" for row in rows[:_MOST_ROWS]]
+    lines += ["| " + " | ".join(as_text(cell, 160) for cell in row) + " |" for row in rows[:_MOST_ROWS]]
     if len(rows) > _MOST_ROWS:
         lines += ["", f"({len(rows) - _MOST_ROWS} more in the run)"]
     return lines
-
-
-def _cell(text: str, most: int) -> str:
-    """Text that can neither break the table, nor become a picture, a link, HTML or a mention of somebody."""
-    flat = " ".join(text.split())
-    return escaped(flat if len(flat) <= most else flat[: most - 1] + "…")
 
 
 def _code(text: str) -> str:

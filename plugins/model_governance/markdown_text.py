@@ -1,8 +1,8 @@
 """Texts of people and programs in Markdown: they come out as the text that they are, and as nothing else.
 
-What is escaped makes a picture, a link, HTML, a table's cell, emphasis, code, a heading or a mention in
-CommonMark, in GitHub's dialect of it, or in the one of MLflow's pages (showdown); the last two make links of bare
-addresses.
+What is escaped makes a picture, a link, HTML, a table's cell, emphasis, code, mathematics, a heading or a mention
+in CommonMark, in GitHub's dialect of it, or in the one of MLflow's pages (showdown); the last two make links of
+bare addresses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import unicodedata
 
 __all__ = ["as_code", "as_text"]
 
-_ALWAYS = re.compile(r"([\\`*~|\[\]])|(?<![^\W_])(_)|(_)(?![^\W_])")
+_ALWAYS = re.compile(r"([\\`*~|$\[\]])|(?<![^\W_])(_)|(_)(?![^\W_])")
 _ADDRESS = re.compile(r":(?=//|[\w+-]+:)|(?<=\bwww)\.", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 # What would begin a heading, a quotation, a list, a rule, or underline the line above.

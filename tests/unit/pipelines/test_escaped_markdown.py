@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from datetime import UTC, datetime
 
 from hypothesis import example, given
@@ -12,7 +11,6 @@ from markdown_it.token import Token
 
 from model_governance import Verdict
 from model_governance.gates import GateResult
-from pipelines.card import markdown
 from pipelines.card.blocks import Card, Commands, Facts, Items, Section, Table, Text
 from pipelines.card.markdown import to_markdown
 from pipelines.ci.summary import stopped_summary, summary_of
@@ -80,7 +78,7 @@ def test_a_table_has_the_cells_that_were_written(one: str, other: str) -> None:
 
 def test_no_bare_address_and_no_mention_is_left_for_a_code_host_to_make_a_link_of() -> None:
     told = _card(Text(NASTY), Facts((("contact", NASTY),)))
-    for link in ("://", "www.", "@everybody"):
+    for link in ("http:", "https:", "www.", "@everybody"):
         assert link not in told
 
 
@@ -108,8 +106,3 @@ def test_the_summary_on_a_pull_request_shows_neither_pictures_nor_links() -> Non
     told = summary_of(registered, {}, None, record, (), None)
     assert "- Data: `not recorded`" in told
     assert "- Model: `models:/a/1`" in told
-
-
-def test_the_examples_in_the_docstrings_run() -> None:
-    result = doctest.testmod(markdown)
-    assert (result.attempted, result.failed) == (1, 0)
