@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 
@@ -17,12 +16,12 @@ def test_the_first_signal_waits_and_the_second_strikes(number: signal.Signals) -
     before = signal.getsignal(number)
     with interruption.listening():
         interruption.check()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert interruption.asked, "noted, and nothing was broken off"
         with pytest.raises(KeyboardInterrupt):
             interruption.check()
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 
@@ -45,7 +44,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
     try:
         interruption = Interruption()
         with interruption.listening():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             assert not interruption.asked
     finally:
         signal.signal(signal.SIGINT, before)
