@@ -1,9 +1,11 @@
 """The command line ``model-governance``."""
 
+from model_governance.cli.audit import audit
 from model_governance.cli.commands import main
 from model_governance.cli.history import changelog, tag
 
 __all__ = ["main"]
 
+main.add_command(audit)
 main.add_command(changelog)
 main.add_command(tag)

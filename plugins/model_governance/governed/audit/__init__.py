@@ -1,14 +1,21 @@
 """The audit log: who did what when, each entry bound to the one before it by a hash."""
 
-from model_governance.governed.audit.chain import (
-    GENESIS,
-    Entry,
-    Head,
-    Verification,
-    append,
-    lock,
-    read_head,
-    verify,
-)
+from model_governance.governed.audit.chain import append, lock, read_head
+from model_governance.governed.audit.entry import GENESIS, Entry, Head
+from model_governance.governed.audit.records import Record, export, records, verify_export
+from model_governance.governed.audit.verification import Verification, verify
 
-__all__ = ["GENESIS", "Entry", "Head", "Verification", "append", "lock", "read_head", "verify"]
+__all__ = [
+    "GENESIS",
+    "Entry",
+    "Head",
+    "Record",
+    "Verification",
+    "append",
+    "export",
+    "lock",
+    "read_head",
+    "records",
+    "verify",
+    "verify_export",
+]
