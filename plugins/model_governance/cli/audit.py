@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from model_governance.governed.audit import Head, Record, Verification
 
-__all__ = ["audit"]
+__all__ = ["audit", "opened"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -57,7 +57,7 @@ def verify(
         with exported.open(encoding="utf-8", errors="replace") as lines:
             found = verify_export(lines, kept)
     else:
-        with _opened(database) as engine:
+        with opened(database) as engine:
             found = verify_log(engine, kept)
     if as_json:
         click.echo(json.dumps(_verified(found, len(kept))))
@@ -100,7 +100,7 @@ def show(
     """Show entries, the newest last."""
     from model_governance.governed.audit import records
 
-    with _opened(database) as engine:
+    with opened(database) as engine:
         found = records(engine, since=_ms(since), until=_ms(until), limit=limit, **wanted)
     for record in reversed(found):
         click.echo(json.dumps(record.to_dict()) if as_json else _line(record))
@@ -114,7 +114,7 @@ def export(database: str | None, out: Path | None) -> None:
     """Write the whole log as lines of JSON, which `audit verify --export` checks without the database."""
     from model_governance.governed.audit import export as export_log
 
-    with _opened(database) as engine:
+    with opened(database) as engine:
         if out is None:
             for line in export_log(engine):
                 click.echo(line)
@@ -146,7 +146,7 @@ def head(database: str | None, where: str, key: Path) -> None:
     from model_governance.governed.audit import verify as verify_log
     from model_governance.governed.audit.heads import keep_head, sign_head
 
-    with _opened(database) as engine:
+    with opened(database) as engine:
         found = verify_log(engine)
     if not found.whole:
         raise TamperError(f"the log is not what was written, and is not signed: {found.problems[0]}")
@@ -169,7 +169,8 @@ def key(path: Path) -> None:
 
 
 @contextmanager
-def _opened(database: str | None) -> Iterator[Engine]:
+def opened(database: str | None) -> Iterator[Engine]:
+    """The registry's database, from the option or the environment."""
     from model_governance.governed.audit.database import open_database
 
     names = ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")

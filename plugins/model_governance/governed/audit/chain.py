@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from model_governance.errors import TamperError
 from model_governance.governed.audit.entry import GENESIS, Entry, Head, columns_of, hash_of
 from model_governance.governed.audit.verification import Verification, verify
+from model_governance.governed.notify.outbox import enqueue
 from model_governance.governed.tables import AUDIT, AUDIT_HEAD
 
 __all__ = ["GENESIS", "Entry", "Head", "Verification", "append", "lock", "read_head", "verify"]
@@ -55,7 +56,7 @@ def lock(session: Session) -> None:
 
 
 def append(session: Session, entry: Entry) -> int:
-    """Write one entry behind the last, in the caller's transaction.
+    """Write one entry behind the last, in the caller's transaction, and the messages to those who are told of it.
 
     What does not fit its column is shortened and ends in "…", and characters that PostgreSQL cannot keep become
     U+FFFD: a refusal is recorded whatever was sent.
@@ -71,12 +72,15 @@ def append(session: Session, entry: Entry) -> int:
         As `lock`.
     TypeError, ValueError
         Where `detail` holds what JSON cannot say.
+    PolicyError
+        Where MODEL_GOVERNANCE_NOTIFY names settings that cannot be read.
     """
     lock(session)
     values = columns_of(entry, read_head(session))
     digest = hash_of(tuple(values.values()))
     session.execute(insert(AUDIT).values(**values, hash=digest))
     session.execute(update(AUDIT_HEAD).where(AUDIT_HEAD.c.one == 1).values(seq=values["seq"], hash=digest))
+    enqueue(session, values, digest)
     return int(values["seq"])
 
 

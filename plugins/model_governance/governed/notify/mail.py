@@ -1,0 +1,138 @@
+"""A message as a mail."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import unquote, urlsplit
+
+from model_governance.governed.notify.channels import Carrier, CarryError, printable
+from model_governance.governed.notify.events import Event
+from model_governance.governed.notify.outbox import Message
+from model_governance.governed.notify.settings import Mail
+
+__all__ = ["MailCarrier", "compose"]
+
+_WORDS: Mapping[Event, str] = {
+    "submitted": "waits for review",
+    "approved": "approved",
+    "rejected": "rejected",
+    "changes_requested": "changes requested",
+    "reopened": "review reopened",
+    "promoted": "promoted to Production",
+    "rolled_back": "rolled back",
+    "archived": "archived",
+    "broke_glass": "GLASS BROKEN",
+    "refused": "refused",
+    "role_granted": "role granted",
+    "role_withdrawn": "role withdrawn",
+}
+
+
+class MailCarrier(Carrier):
+    """Sends through an SMTP server (RFC 5321), over TLS wherever the server offers it.
+
+    Raises
+    ------
+    CarryError
+        Where the password's variable is not set.
+    """
+
+    def __init__(self, settings: Mail, timeout: float = 10.0) -> None:
+        self._settings, self._timeout = settings, timeout
+        parts = urlsplit(settings.server)
+        self._tls = parts.scheme == "smtps"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (465 if self._tls else 25)
+        self._user = unquote(parts.username) if parts.username else None
+        self._password = os.environ.get(settings.password_env or "", "")
+        if self._user and not self._password:
+            raise CarryError(f"{settings.password_env} is not set; it holds the password of {self._user}")
+
+    def carry(self, message: Message, without: frozenset[str] = frozenset()) -> None:
+        """Deliver to everybody who has not got it; see `Carrier`."""
+        recipients = [address for address in self._settings.to if address not in without]
+        if not recipients:
+            return
+        where = f"{self._host}:{self._port}"
+        mail = compose(message, self._settings.sender, recipients)
+        refused: dict[str, tuple[int, bytes]] = {}
+        try:
+            with self._connected() as server:
+                refused = server.send_message(mail, to_addrs=recipients)
+        except smtplib.SMTPRecipientsRefused as error:
+            # nobody got it, and whoever stands after a 421 was not even asked
+            refused = {each: error.recipients.get(each, (421, b"not asked")) for each in recipients}
+        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+            said = error.smtp_error
+            answered = said if isinstance(said, bytes) else said.encode()
+            refused = dict.fromkeys(recipients, (error.smtp_code, answered))
+        except (OSError, smtplib.SMTPException) as error:
+            raise CarryError(f"{where} did not take the mail: {error}", unreachable=True) from error
+        if refused:
+            told = "; ".join(
+                f"{address}: {code} {printable(answer.decode(errors='replace'), 200)}"
+                for address, (code, answer) in refused.items()
+            )
+            raise CarryError(
+                f"{where} did not take the mail for {told}",
+                had=tuple(each for each in recipients if each not in refused),
+                # some of them got it, and the others are unknown there for good
+                final=len(refused) < len(self._settings.to) and all(code >= 500 for code, _ in refused.values()),
+            )
+
+    def _connected(self) -> smtplib.SMTP:
+        context = ssl.create_default_context()
+        if self._tls:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+        try:
+            server.ehlo()
+            # a password goes over an encrypted connection or not at all
+            if not self._tls and (self._user or server.has_extn("starttls")):
+                server.starttls(context=context)
+                server.ehlo()
+            if self._user:
+                server.login(self._user, self._password)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def compose(message: Message, sender: str, recipients: list[str]) -> EmailMessage:
+    """The mail; the same message has the same Message-ID, by which mail programs know it again."""
+    about = " ".join(filter(None, (message.model, message.version and f"version {message.version}"))) or "registry"
+    mail = EmailMessage()
+    who = message.actor or "nobody"
+    mail["Subject"] = printable(f"[governance] {about}: {_WORDS[message.event]} ({who})", 200)
+    mail["From"] = sender
+    mail["To"] = ", ".join(recipients)
+    mail["Date"] = format_datetime(datetime.fromisoformat(message.at))
+    mail["Message-ID"] = f"<{message.id}@governance.invalid>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notice answers it
+    if message.event == "broke_glass":
+        mail["Importance"] = "high"
+    moved = f"{message.before or '-'} -> {message.after or '-'}" if message.before or message.after else ""
+    rows = [
+        ("What", f"{message.action} ({'refused' if message.event == 'refused' else 'done'})"),
+        ("Model", message.model),
+        ("Version", message.version),
+        ("From, to", moved),
+        ("Who", f"{who}, {message.address}" if message.address else who),
+        ("When", message.at),
+        ("Why" if message.event != "refused" else "Refused because", message.comment),
+        ("Evidence", message.evidence_digest),
+        ("Audit entry", str(message.seq)),
+    ]
+    text = "\n".join(f"{name}: {printable(value, 4000)}" for name, value in rows if value)
+    if message.event == "refused":
+        text += "\n\nRefusals of this kind are told once in ten minutes; the audit log has all."
+    mail.set_content(f"{text}\n" + (f"\n{message.link}\n" if message.link else ""))
+    return mail
