@@ -21,6 +21,7 @@ COLUMNS = tuple(column for column in AUDIT.c if column.name != "hash")
 """What the hash covers, in this order: ``seq`` first, ``previous`` last."""
 
 _LONGEST_TEXT = 10_000
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: a million entries are hashed in a check
 _LONGEST = {column.name: getattr(column.type, "length", None) or _LONGEST_TEXT for column in COLUMNS}
 
 
@@ -115,7 +116,7 @@ def hash_of(values: tuple[Any, ...]) -> str:
     >>> hash_of((1, "ann", None)) == hashlib.sha256(b'[1,"ann",null]').hexdigest()
     True
     """
-    return hashlib.sha256(json.dumps(values, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_encode(values).encode()).hexdigest()
 
 
 def _json(detail: Mapping[str, Any]) -> str:
