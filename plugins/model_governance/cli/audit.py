@@ -16,11 +16,10 @@ from model_governance.cli.commands import _explained as explained
 from model_governance.errors import EvidenceError, TamperError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
-
     from model_governance.governed.audit import Head, Record, Verification
+    from model_governance.governed.audit.logs import Log
 
-__all__ = ["audit", "opened"]
+__all__ = ["audit", "registry_uri"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -28,14 +27,14 @@ _NEW = click.Path(dir_okay=False, path_type=Path)
 
 @click.group()
 @click.option(
-    "--database",
-    help="Database of the registry; "
+    "--registry",
+    help="The governed server (http://...) or the registry's database; "
     "MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI or MLFLOW_BACKEND_STORE_URI by default.",
 )
 @click.pass_context
-def audit(context: click.Context, database: str | None) -> None:
+def audit(context: click.Context, registry: str | None) -> None:
     """Read and check the audit log of a governed registry: who did what, when and why."""
-    context.obj = database
+    context.obj = registry
 
 
 @audit.command()
@@ -46,10 +45,9 @@ def audit(context: click.Context, database: str | None) -> None:
 @click.pass_obj
 @explained
 def verify(
-    database: str | None, heads: str | None, public_key: Path | None, exported: Path | None, as_json: bool
+    registry: str | None, heads: str | None, public_key: Path | None, exported: Path | None, as_json: bool
 ) -> None:
     """Check the whole log; exit code 1 where an entry was changed, removed, reordered or inserted."""
-    from model_governance.governed.audit import verify as verify_log
     from model_governance.governed.audit import verify_export
 
     kept = _kept(heads, public_key)
@@ -57,8 +55,8 @@ def verify(
         with exported.open(encoding="utf-8", errors="replace") as lines:
             found = verify_export(lines, kept)
     else:
-        with opened(database) as engine:
-            found = verify_log(engine, kept)
+        with _opened(registry) as log:
+            found = log.verify(kept)
     if as_json:
         click.echo(json.dumps(_verified(found, len(kept))))
     else:
@@ -89,7 +87,7 @@ def verify(
 @click.pass_obj
 @explained
 def show(
-    database: str | None,
+    registry: str | None,
     /,
     since: datetime | None,
     until: datetime | None,
@@ -98,10 +96,8 @@ def show(
     **wanted: Any,
 ) -> None:
     """Show entries, the newest last."""
-    from model_governance.governed.audit import records
-
-    with opened(database) as engine:
-        found = records(engine, since=_ms(since), until=_ms(until), limit=limit, **wanted)
+    with _opened(registry) as log:
+        found = log.show(wanted, _ms(since), _ms(until), limit)
     for record in reversed(found):
         click.echo(json.dumps(record.to_dict()) if as_json else _line(record))
 
@@ -110,20 +106,18 @@ def show(
 @click.option("--out", type=_NEW, help="Write it there instead.")
 @click.pass_obj
 @explained
-def export(database: str | None, out: Path | None) -> None:
+def export(registry: str | None, out: Path | None) -> None:
     """Write the whole log as lines of JSON, which `audit verify --export` checks without the database."""
-    from model_governance.governed.audit import export as export_log
-
-    with opened(database) as engine:
+    with _opened(registry) as log:
         if out is None:
-            for line in export_log(engine):
+            for line in log.export():
                 click.echo(line)
             return
         # Whole or not at all: an export that breaks off would look like a log whose end was cut.
         part = out.with_name(f".{out.name}.part")
         try:
             with part.open("w", encoding="utf-8") as file:
-                for line in export_log(engine):
+                for line in log.export():
                     file.write(f"{line}\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -138,16 +132,15 @@ def export(database: str | None, out: Path | None) -> None:
 @click.option("--key", required=True, type=_FILE, help="Ed25519 private key in PEM; `audit key` makes one.")
 @click.pass_obj
 @explained
-def head(database: str | None, where: str, key: Path) -> None:
+def head(registry: str | None, where: str, key: Path) -> None:
     """Check the log, sign its head and keep it in WHERE, a folder or s3://bucket/prefix.
 
     Run it by the clock, from a machine that is not the database's: what was kept cannot be written anew.
     """
-    from model_governance.governed.audit import verify as verify_log
     from model_governance.governed.audit.heads import keep_head, sign_head
 
-    with opened(database) as engine:
-        found = verify_log(engine)
+    with _opened(registry) as log:
+        found = log.verify(())
     if not found.whole:
         raise TamperError(f"the log is not what was written, and is not signed: {found.problems[0]}")
     kept = keep_head(sign_head(found.head, key), where)
@@ -168,20 +161,21 @@ def key(path: Path) -> None:
     click.echo(f"{path} signs heads; keep it where the database's owner cannot read it. {public} checks them.")
 
 
-@contextmanager
-def opened(database: str | None) -> Iterator[Engine]:
-    """The registry's database, from the option or the environment."""
-    from model_governance.governed.audit.database import open_database
-
+def registry_uri(given: str | None) -> str:
+    """Which registry is asked: the option, or what MLflow's own variables say."""
     names = ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")
-    uri = database or next((os.environ[name] for name in names if os.environ.get(name)), None)
+    uri = given or next((os.environ[name] for name in names if os.environ.get(name)), None)
     if uri is None:
-        raise EvidenceError(f"which database? Give --database, or set one of {', '.join(names)}")
-    engine = open_database(uri)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
+        raise EvidenceError(f"which registry? Give --registry, or set one of {', '.join(names)}")
+    return uri
+
+
+@contextmanager
+def _opened(registry: str | None) -> Iterator[Log]:
+    from model_governance.governed.audit.logs import open_log
+
+    with open_log(registry_uri(registry)) as log:
+        yield log
 
 
 def _kept(heads: str | None, public_key: Path | None) -> list[Head]:

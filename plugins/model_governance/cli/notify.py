@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from model_governance.cli.audit import opened
+from model_governance.cli.audit import registry_uri
 from model_governance.cli.commands import _explained as explained
 from model_governance.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 __all__ = ["notify"]
 
 
 @click.group()
-@click.option("--database", help="Database of the registry; MLFLOW_REGISTRY_URI by default, as `audit` takes it.")
+@click.option("--database", help="The registry's database; MLFLOW_REGISTRY_URI, ... by default, as for `audit`.")
 @click.option(
     "--settings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -45,7 +51,7 @@ def send(database: str | None, forever: bool) -> None:
     settings = current_notify()
     if settings is None:
         raise EvidenceError("where to? Give --settings, or set MODEL_GOVERNANCE_NOTIFY")
-    with opened(database) as engine:
+    with _opened(database) as engine:
         sender = Sender(engine, settings)
         while True:
             sent = sender.send_due()
@@ -66,7 +72,7 @@ def status(database: str | None) -> None:
     """Show what waits, channel by channel."""
     from model_governance.governed.notify.outbox import queues
 
-    with opened(database) as engine, engine.connect() as connection:
+    with _opened(database) as engine, engine.connect() as connection:
         found = queues(connection)
     for queue in found:
         click.echo(
@@ -84,7 +90,7 @@ def retry(database: str | None) -> None:
     """Make everything due now that is not delivered, also what was set aside."""
     from model_governance.governed.notify import outbox
 
-    with opened(database) as engine, engine.begin() as connection:
+    with _opened(database) as engine, engine.begin() as connection:
         count = outbox.retry(connection, round(time.time() * 1000))
     click.echo(f"{count} due now")
 
@@ -122,3 +128,15 @@ def test() -> None:
             click.echo(f"{channel.name}: {error}", err=True)
     if failed:
         raise SystemExit(1)
+
+
+@contextmanager
+def _opened(database: str | None) -> Iterator[Engine]:
+    """The registry's database: messages wait there, and a server gives none away."""
+    from model_governance.governed.audit.database import open_database
+
+    engine = open_database(registry_uri(database))
+    try:
+        yield engine
+    finally:
+        engine.dispose()

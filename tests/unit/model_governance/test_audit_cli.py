@@ -44,7 +44,7 @@ class Log:
             connection.execute(text(statement))
 
     def ask(self, *arguments: str) -> Result:
-        return CliRunner().invoke(main, ["audit", "--database", self.uri, *arguments])
+        return CliRunner().invoke(main, ["audit", "--registry", self.uri, *arguments])
 
 
 @pytest.fixture
@@ -243,12 +243,13 @@ class TestDatabases:
         [
             ("sqlite:////nowhere/registry.db", "there is no database /nowhere/registry.db"),
             ("sqlite://", "there is no database in memory"),
-            ("http://127.0.0.1:5000", "expected the registry's database"),
+            ("http://ann:s3cret@127.0.0.1:1", "does not answer"),
+            ("mysql://ann:s3cret@db/registry", "expected the registry's database"),
             ("postgresql://ann:s3cret@127.0.0.1:1/registry", "cannot be read"),
         ],
     )
     def test_one_that_is_none_is_told_without_its_password(self, uri: str, told: str) -> None:
-        done = CliRunner().invoke(main, ["audit", "--database", uri, "verify"])
+        done = CliRunner().invoke(main, ["audit", "--registry", uri, "verify"])
         assert done.exit_code == 1
         assert told in done.stderr
         assert "s3cret" not in done.output
@@ -257,7 +258,7 @@ class TestDatabases:
     def test_a_registry_that_nobody_governs_has_no_log(self, tmp_path: Path) -> None:
         path = tmp_path / "plain.db"
         create_engine(f"sqlite:///{path}").connect().exec_driver_sql("CREATE TABLE runs (id INTEGER)").close()
-        done = CliRunner().invoke(main, ["audit", "--database", f"sqlite:///{path}", "verify"])
+        done = CliRunner().invoke(main, ["audit", "--registry", f"sqlite:///{path}", "verify"])
         assert "holds no audit log: no governed server" in done.stderr
 
     def test_the_registry_of_the_environment_is_read(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +266,7 @@ class TestDatabases:
         assert CliRunner().invoke(main, ["audit", "verify"]).exit_code == 0
         for name in ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI"):
             monkeypatch.delenv(name, raising=False)
-        assert "which database?" in CliRunner().invoke(main, ["audit", "verify"]).stderr
+        assert "which registry?" in CliRunner().invoke(main, ["audit", "verify"]).stderr
 
     @pytest.mark.parametrize(
         ("uri", "driver"),

@@ -2,7 +2,7 @@
 
 from model_governance.governed.audit.chain import append, lock, read_head
 from model_governance.governed.audit.entry import GENESIS, Entry, Head
-from model_governance.governed.audit.records import Record, export, records, verify_export
+from model_governance.governed.audit.reading import Record, export, records, verify_export
 from model_governance.governed.audit.verification import Verification, verify
 
 __all__ = [
