@@ -208,9 +208,11 @@ def _line(record: Record) -> str:
     moved = "" if unmoved else f"{record.before or '-'} -> {record.after or '-'}"
     asked = " ".join(filter(None, (record.action, about, moved)))
     who = f"{record.actor or 'nobody'}{f' ({record.address})' if record.address else ''}"
-    text = f"{record.seq} {_when(record.at)} {who} {asked}: {record.outcome}" + (
-        f'; "{record.comment}"' if record.comment else ""
-    )
+    text = f"{record.seq} {_when(record.at)} {who} {asked}: {record.outcome}"
+    if record.comment:
+        text += f'; "{record.comment}"'
+    if record.detail:
+        text += f" {json.dumps(record.detail, ensure_ascii=False)[:300]}"
     # nobody who wrote a comment writes to the reader's terminal
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 

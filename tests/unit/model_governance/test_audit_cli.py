@@ -63,7 +63,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
             comment="1 of 2 approvals\x1b[2J",
             at=1_700_000_060_000,
         ),
-        Entry(Actor("otto"), "rollback", model="n", version="3", comment="too slow"),
+        Entry(Actor("otto"), "rollback", model="n", version="3", comment="too slow", detail={"from": "4"}),
     )
     yield made
     made.engine.dispose()
@@ -139,6 +139,7 @@ class TestShow:
         assert lines[1] == (
             '2 2023-11-14 22:14:20Z rita promote m/1 Staging -> Production: refused; "1 of 2 approvals\ufffd[2J"'
         )
+        assert lines[2].endswith(' otto rollback n/3: done; "too slow" {"from": "4"}')
         assert len(lines) == 3
 
     def test_shows_what_was_asked_for(self, log: Log) -> None:

@@ -283,6 +283,20 @@ class TestWhatIsTold:
         assert len(inbox.mails) == 3
         assert verify(engine).entries == 32
 
+    def test_a_browser_that_has_not_logged_in_yet_is_no_news_but_a_way_round_the_server_is(
+        self, engine: Engine, hook: Hook, configure: Callable[..., Path]
+    ) -> None:
+        settings = configure()
+        write(
+            engine,
+            Entry(Actor("", "10.0.0.9", "_search_models"), "search models", "refused", comment="not logged in"),
+            Entry(Actor("", "10.0.0.9", "_set_alias"), "alias", "refused", model="m"),
+            Entry(Actor("ann", "10.0.0.9", "api_audit"), "audit", "refused"),
+            Entry(Actor(""), "promote", "refused", model="m", version="1"),
+        )
+        send(engine, settings)
+        assert [told["seq"] for told in hook.told()] == [4]
+
     def test_a_change_that_is_rolled_back_is_told_to_nobody(
         self, engine: Engine, configure: Callable[..., Path]
     ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 __all__ = ["EVENTS", "Event", "event_of"]
 
@@ -28,14 +29,25 @@ _DONE: dict[str, Event] = {
 }
 
 
-def event_of(action: str, outcome: str) -> Event | None:
+def event_of(values: Mapping[str, Any]) -> Event | None:
     """What an entry is an event of; None for what nobody is told of.
+
+    Of refusals those are told that somebody with a log-in met at a model or at roles, and those of whoever opened
+    the registry past the server. A browser that has not logged in yet is no news.
+
+    Parameters
+    ----------
+    values : mapping
+        The columns of the entry.
 
     Examples
     --------
-    >>> event_of("promote", "done"), event_of("promote", "refused")
-    ('promoted', 'refused')
-    >>> event_of("describe", "done") is None
-    True
+    >>> entry = {"actor": "rita", "endpoint": "", "action": "promote", "outcome": "done", "model": "m"}
+    >>> event_of(entry), event_of({**entry, "outcome": "refused"}), event_of({**entry, "action": "describe"})
+    ('promoted', 'refused', None)
     """
-    return "refused" if outcome == "refused" else _DONE.get(action)
+    if values["outcome"] != "refused":
+        return _DONE.get(values["action"])
+    stranger = not values["actor"] and values["endpoint"]
+    about = values["model"] is not None or values["action"] in ("grant", "withdraw role")
+    return "refused" if about and not stranger else None

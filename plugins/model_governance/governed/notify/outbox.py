@@ -98,7 +98,7 @@ def enqueue(session: Session, values: dict[str, Any], digest: str) -> None:
         Its hash.
     """
     notify = current_notify()
-    event = event_of(values["action"], values["outcome"])
+    event = event_of(values)
     if notify is None or event is None:
         return
     channels = [
