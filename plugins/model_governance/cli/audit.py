@@ -162,9 +162,10 @@ def key(path: Path) -> None:
 
 
 def registry_uri(given: str | None) -> str:
-    """Which registry is asked: the option, or what MLflow's own variables say."""
+    """Which registry is asked: the option, the one before the command, or what MLflow's own variables say."""
     names = ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI")
-    uri = given or next((os.environ[name] for name in names if os.environ.get(name)), None)
+    further = [click.get_current_context().find_root().params.get("tracking_uri"), *map(os.environ.get, names)]
+    uri = given or next(filter(None, further), None)
     if uri is None:
         raise EvidenceError(f"which registry? Give --registry, or set one of {', '.join(names)}")
     return uri

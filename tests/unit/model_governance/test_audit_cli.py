@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
@@ -265,6 +266,13 @@ class TestDatabases:
     def test_the_registry_of_the_environment_is_read(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_REGISTRY_URI", log.uri)
         assert CliRunner().invoke(main, ["audit", "verify"]).exit_code == 0
+        monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////nowhere/registry.db")
+        uri = mlflow.get_tracking_uri()
+        try:
+            assert CliRunner().invoke(main, ["--tracking-uri", log.uri, "audit", "verify"]).exit_code == 0
+        finally:
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
         for name in ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI", "MLFLOW_BACKEND_STORE_URI"):
             monkeypatch.delenv(name, raising=False)
         assert "which registry?" in CliRunner().invoke(main, ["audit", "verify"]).stderr

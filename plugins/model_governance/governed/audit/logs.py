@@ -165,6 +165,7 @@ def _told(answer: requests.Response) -> str:
 
 
 def _record(entry: dict[str, Any]) -> Record:
+    """An entry as the server tells it, with the time in ISO 8601."""
     names = ("seq", "actor", "address", "endpoint", "action", "outcome", "model", "version", "before", "after")
     return Record(
         **{name: entry[name] for name in (*names, "comment", "evidence_digest", "hash")},
