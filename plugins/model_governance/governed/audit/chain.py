@@ -14,9 +14,7 @@ support computer forensics", ACM TISSEC 2 (2), 1999.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from model_governance.errors import TamperError
@@ -26,6 +24,16 @@ from model_governance.governed.notify.outbox import enqueue
 from model_governance.governed.tables import AUDIT, AUDIT_HEAD
 
 __all__ = ["GENESIS", "Entry", "Head", "Verification", "append", "lock", "read_head", "verify"]
+
+
+# Built once: every call that the gate lets through pays for these.
+_TAKE = text(f"UPDATE {AUDIT_HEAD.name} SET seq = seq WHERE one = 1")  # noqa: S608
+_START = text(
+    f"INSERT INTO {AUDIT_HEAD.name} (one, seq, hash) VALUES (1, 0, '{GENESIS}') ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.one == 1)
+_WRITE = insert(AUDIT)
+_MOVE = update(AUDIT_HEAD).where(AUDIT_HEAD.c.one == 1).values(seq=bindparam("to"), hash=bindparam("digest"))
 
 
 def lock(session: Session) -> None:
@@ -39,16 +47,13 @@ def lock(session: Session) -> None:
     TamperError
         Where the head is gone although entries are there.
     """
-    taken = update(AUDIT_HEAD).where(AUDIT_HEAD.c.one == 1).values(seq=AUDIT_HEAD.c.seq)
-    if _changed(session, taken):
+    connection = session.connection()
+    if connection.execute(_TAKE).rowcount:
         return
     # before the first entry; of two who get here at once the second finds the row of the first
-    session.execute(
-        text(f"INSERT INTO {AUDIT_HEAD.name} (one, seq, hash) VALUES (1, 0, :genesis) ON CONFLICT DO NOTHING"),  # noqa: S608
-        {"genesis": GENESIS},
-    )
-    _changed(session, taken)
-    if session.scalar(select(AUDIT.c.seq).limit(1)) is not None and read_head(session).seq == 0:
+    connection.execute(_START)
+    connection.execute(_TAKE)
+    if read_head(connection).seq == 0 and connection.scalar(select(AUDIT.c.seq).limit(1)) is not None:
         raise TamperError(
             "the head of the audit log is gone, although entries are there: somebody removed it. Keep the "
             "database as it is, run `model-governance audit verify`, and restore the log from a backup"
@@ -76,19 +81,16 @@ def append(session: Session, entry: Entry) -> int:
         Where MODEL_GOVERNANCE_NOTIFY names settings that cannot be read.
     """
     lock(session)
-    values = columns_of(entry, read_head(session))
+    connection = session.connection()
+    values = columns_of(entry, read_head(connection))
     digest = hash_of(tuple(values.values()))
-    session.execute(insert(AUDIT).values(**values, hash=digest))
-    session.execute(update(AUDIT_HEAD).where(AUDIT_HEAD.c.one == 1).values(seq=values["seq"], hash=digest))
+    connection.execute(_WRITE, {**values, "hash": digest})
+    connection.execute(_MOVE, {"to": values["seq"], "digest": digest})
     enqueue(session, values, digest)
     return int(values["seq"])
 
 
 def read_head(source: Session | Connection) -> Head:
     """The end of the log; before the first entry 0 and `GENESIS`."""
-    row = source.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.one == 1)).one_or_none()
+    row = source.execute(_HEAD).one_or_none()
     return Head() if row is None else Head(int(row.seq), str(row.hash))
-
-
-def _changed(session: Session, statement: Any) -> bool:
-    return bool(session.connection().execute(statement).rowcount)
