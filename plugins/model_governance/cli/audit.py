@@ -39,18 +39,18 @@ def audit(context: click.Context, registry: str | None) -> None:
 
 @audit.command()
 @click.option("--heads", help="Folder or s3://bucket/prefix of heads that were kept; needs --public-key.")
-@click.option("--public-key", type=_FILE, help="Public key of whoever signed them.")
+@click.option("--public-key", "public_keys", type=_FILE, multiple=True, help="Of whoever signed them; or several.")
 @click.option("--export", "exported", type=_FILE, help="Check a file that `audit export` wrote, and no database.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 @click.pass_obj
 @explained
 def verify(
-    registry: str | None, heads: str | None, public_key: Path | None, exported: Path | None, as_json: bool
+    registry: str | None, heads: str | None, public_keys: tuple[Path, ...], exported: Path | None, as_json: bool
 ) -> None:
     """Check the whole log; exit code 1 where an entry was changed, removed, reordered or inserted."""
     from model_governance.governed.audit import verify_export
 
-    kept = _kept(heads, public_key)
+    kept = _kept(heads, public_keys)
     if exported is not None:
         with exported.open(encoding="utf-8", errors="replace") as lines:
             found = verify_export(lines, kept)
@@ -179,14 +179,14 @@ def _opened(registry: str | None) -> Iterator[Log]:
         yield log
 
 
-def _kept(heads: str | None, public_key: Path | None) -> list[Head]:
-    if (heads is None) != (public_key is None):
+def _kept(heads: str | None, public_keys: tuple[Path, ...]) -> list[Head]:
+    if (heads is None) != (not public_keys):
         raise click.UsageError("--heads and --public-key go together")
-    if heads is None or public_key is None:
+    if heads is None:
         return []
     from model_governance.governed.audit.heads import kept_heads, read_public_key
 
-    return [signed.head for signed in kept_heads(heads, read_public_key(public_key))]
+    return [signed.head for signed in kept_heads(heads, map(read_public_key, public_keys))]
 
 
 def _verified(found: Verification, heads: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,13 +54,11 @@ def send(database: str | None, forever: bool) -> None:
         raise EvidenceError("where to? Give --settings, or set MODEL_GOVERNANCE_NOTIFY")
     with _opened(database) as engine:
         sender = Sender(engine, settings)
-        while True:
-            sent = sender.send_due()
-            for trouble in sent.troubles:
-                click.echo(trouble, err=True)
-            if not forever:
-                break
-            time.sleep(settings.every_s)
+        sent = sender.send_due()
+        for trouble in sent.troubles:
+            click.echo(trouble, err=True)
+        if forever:
+            sender.run(threading.Event())
     click.echo(f"{sent.delivered} delivered, {len(sent.troubles)} not")
     if sent.troubles:
         raise SystemExit(1)

@@ -364,6 +364,18 @@ class TestWriters:
         assert verify(engine).problems == ()
         engine.dispose()
 
+    def test_are_not_in_the_way_of_whoever_checks(self, tmp_path: Path) -> None:
+        engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}", connect_args={"timeout": 60})
+        create_tables(engine)
+        writing = threading.Thread(target=write_beside_others, args=(engine, 2, 30))
+        writing.start()
+        found = [verify(engine)]
+        while writing.is_alive():
+            found.append(verify(engine))
+        assert [each.problems for each in found] == [()] * len(found)
+        assert verify(engine).entries == 60
+        engine.dispose()
+
     @pytest.mark.slow
     def test_queue_on_postgresql_from_the_first_entry_on(self) -> None:
         with postgres() as server:

@@ -194,7 +194,18 @@ class TestHeads:
         log.ask("key", str(other))
         done = log.ask("verify", "--heads", heads, "--public-key", f"{other}.pub")
         assert done.exit_code == 1
-        assert "not signed by this key" in done.stderr
+        assert "not signed by a key that was given" in done.stderr
+
+    def test_heads_of_a_key_before_this_one_still_count(self, log: Log, tmp_path: Path) -> None:
+        first, _ = key(log)
+        heads, second = str(tmp_path / "heads"), str(tmp_path / "second.pem")
+        log.ask("key", second)
+        log.ask("head", heads, "--key", first)
+        log.write(Entry(ANN, "approve", model="m", version="1"))
+        log.ask("head", heads, "--key", second)
+        done = log.ask("verify", "--heads", heads, "--public-key", f"{first}.pub", "--public-key", f"{second}.pub")
+        assert "goes through 2 kept heads" in done.stdout, done.output
+        assert log.ask("verify", "--heads", heads, "--public-key", f"{second}.pub").exit_code == 1
 
     @pytest.mark.parametrize(("field", "value"), [("seq", 2), ("hash", "0" * 64), ("at", 1)])
     def test_a_changed_head_is_refused(self, log: Log, tmp_path: Path, field: str, value: object) -> None:
@@ -205,7 +216,7 @@ class TestHeads:
         file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
         done = log.ask("verify", "--heads", str(heads), "--public-key", public)
         assert done.exit_code == 1
-        assert "is not signed by this key" in done.stderr
+        assert "is not signed by a key that was given" in done.stderr
 
     def test_a_broken_log_is_not_signed(self, log: Log, tmp_path: Path) -> None:
         private, _ = key(log)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -198,7 +199,7 @@ class TestWhatIsTold:
         assert "From, to: Staging -> Production" in body
         assert "Why: Better at night. Bcc: eve@example.org" in body
         assert "Who: rita, 10.0.0.7" in body
-        assert "https://mlflow.example.org/governance/" in body
+        assert "https://mlflow.example.org/governance/version?name=counter&version=3" in body
         (told,) = hook.told()
         assert (told["event"], told["model"], told["version"], told["actor"]) == (
             "promoted",
@@ -421,11 +422,9 @@ class TestSenders:
         settings = load_notify(configure())
         write(engine, *(Entry(RITA, "approve", model="m", version=str(n)) for n in range(20)))
         hook.hang = 0.01
-        senders = [threading.Thread(target=Sender(engine, settings).send_due) for _ in range(3)]
-        for each in senders:
-            each.start()
-        for each in senders:
-            each.join()
+        with ThreadPoolExecutor(3) as pool:
+            sent = [pool.submit(Sender(engine, settings).send_due) for _ in range(3)]
+        assert sum(each.result().delivered for each in sent) == 40
         assert sorted(told["seq"] for told in hook.told()) == list(range(1, 21))
         assert len(inbox.mails) == 20
 

@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -151,25 +152,30 @@ def keep_head(signed: SignedHead, where: str) -> str | None:
     return None
 
 
-def kept_heads(where: str, key: Ed25519PublicKey) -> list[SignedHead]:
+def kept_heads(where: str, keys: Iterable[Ed25519PublicKey]) -> list[SignedHead]:
     """All heads of a folder or an S3 prefix, oldest first, their signatures checked.
+
+    Parameters
+    ----------
+    keys : iterable of Ed25519PublicKey
+        Of whoever may have signed them: one, and those before it where keys were changed.
 
     Raises
     ------
     TamperError
-        For a head that this key did not sign.
+        For a head that none of these keys signed.
     EvidenceError
         Where there is none, or the place cannot be read.
     """
-    place, heads = open_place(where), []
+    place, heads, known = open_place(where), [], {_fingerprint(key): key for key in keys}
     for name in sorted(name for name in place.names() if name.endswith(_ENDING)):
         signed = _parsed(place.read(name), name)
         try:
-            key.verify(base64.b64decode(signed.signature, validate=True), signed.signed_text)
-        except (InvalidSignature, binascii.Error) as error:
+            known[signed.key].verify(base64.b64decode(signed.signature, validate=True), signed.signed_text)
+        except (KeyError, InvalidSignature, binascii.Error) as error:
             raise TamperError(
-                f"{where}: {name} is not signed by this key (SHA-256 {_fingerprint(key)[:16]}...); it says it was "
-                f"signed by {signed.key[:16]}..."
+                f"{where}: {name} is not signed by a key that was given (SHA-256 "
+                f"{', '.join(each[:16] for each in known)}); it says that it was signed by {signed.key[:16]}"
             ) from error
         heads.append(signed)
     if not heads:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -120,12 +121,14 @@ def enqueue(session: Session, values: dict[str, Any], digest: str) -> None:
 
 
 def _message(values: dict[str, Any], event: Event, digest: str, notify: Notify) -> Message:
-    link = notify.link.rstrip("/")
+    link = f"{notify.link.rstrip('/')}/governance/" if notify.link else ""
+    if link and values["model"] and values["version"]:
+        link += "version?" + urlencode({"name": values["model"], "version": values["version"]})
     return Message(
         id=f"{values['seq']}-{digest[:16]}",
         event=event,
         at=datetime.fromtimestamp(values["at"] / 1000, UTC).isoformat(timespec="seconds"),
-        link=f"{link}/governance/" if link else "",
+        link=link,
         **{
             name: values[name]
             for name in (

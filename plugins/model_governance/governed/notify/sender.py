@@ -72,22 +72,33 @@ class Sender:
             for message in waiting:
                 if message.channel in down:
                     continue
-                error = self._send(message)
-                if error is None:
-                    delivered += 1
-                    continue
-                troubles.append(f"{message.channel}, message {message.message.id}: {error}")
-                if error.unreachable:
-                    down |= {message.channel}
+                try:
+                    delivered += self._send(message)
+                except CarryError as error:
+                    troubles.append(f"{message.channel}, message {message.message.id}: {error}")
+                    if error.unreachable:
+                        down |= {message.channel}
             if not waiting:
                 break
         self._forget()
         return Sent(delivered, tuple(troubles))
 
-    def _send(self, waiting: Waiting) -> CarryError | None:
+    def run(self, over: threading.Event) -> None:
+        """Send until then, through every outage of the database and of whoever is told."""
+        while not over.wait(self.notify.every_s):
+            try:
+                for trouble in self.send_due().troubles:
+                    _logger.warning("a notification waits: %s", trouble)
+            except SQLAlchemyError as error:  # the messages are in the database, and wait with it
+                _logger.warning("the outbox cannot be read: %s", type(error).__name__)
+            except Exception:
+                _logger.exception("a notification could not be sent")
+
+    def _send(self, waiting: Waiting) -> bool:
+        """Whether it was delivered; False where somebody else is at it."""
         with self._connected() as connection:
             if not outbox.claim(connection, waiting, _now() + round(self.notify.lease_s * 1000)):
-                return None
+                return False
         channel = next((each for each in self.notify.channels if each.name == waiting.channel), None)
         try:
             if channel is None:
@@ -95,13 +106,13 @@ class Sender:
             carrier(channel).carry(waiting.message, frozenset(waiting.had))
         except CarryError as error:
             self._note(waiting, error)
-            return error
+            raise
         except Exception as error:
             self._note(waiting, CarryError(f"{type(error).__name__}"))
             raise
         with self._connected() as connection:
             outbox.settle(connection, waiting, _now())
-        return None
+        return True
 
     def _note(self, waiting: Waiting, error: CarryError) -> None:
         now = _now()
@@ -145,19 +156,12 @@ def start_sender(engine: Engine, stop: threading.Event | None = None) -> threadi
     notify = current_notify()
     if notify is None:
         return None
-    sender, over = Sender(engine, notify), stop or threading.Event()
-
-    def run() -> None:
-        while not over.wait(notify.every_s):
-            try:
-                for trouble in sender.send_due().troubles:
-                    _logger.warning("a notification waits: %s", trouble)
-            except SQLAlchemyError as error:  # the database is away; the messages are in it, and wait with it
-                _logger.warning("the outbox cannot be read: %s", type(error).__name__)
-            except Exception:
-                _logger.exception("a notification could not be sent")
-
-    thread = threading.Thread(target=run, name="governance-notifications", daemon=True)
+    thread = threading.Thread(
+        target=Sender(engine, notify).run,
+        args=(stop or threading.Event(),),
+        name="governance-notifications",
+        daemon=True,
+    )
     thread.start()
     return thread
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from model_governance.governed.notify.channels import Carrier, CarryError
+from model_governance.governed.notify.channels import Carrier, CarryError, printable
 from model_governance.governed.notify.outbox import Message
 from model_governance.governed.notify.settings import Webhook
 
@@ -79,7 +79,8 @@ class WebhookCarrier(Carrier):
                 f"{self._where}: it cannot be reached, or broke off ({type(error).__name__})", unreachable=True
             ) from None
         if not 200 <= answer.status_code < 300:
-            raise CarryError(f"{self._where}: expected an answer of 2xx, got {answer.status_code} {answer.reason}")
+            told = printable(f"{answer.status_code} {answer.reason or ''}", 100)
+            raise CarryError(f"{self._where}: expected an answer of 2xx, got {told}")
 
 
 def signature(key: bytes, name: str, timestamp: int, body: bytes) -> str:
