@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from model_governance.governed.audit import Head, Record, Verification
     from model_governance.governed.audit.logs import Log
 
-__all__ = ["audit", "registry_uri"]
+__all__ = ["audit", "registry_uri", "require_database"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -34,6 +35,7 @@ _NEW = click.Path(dir_okay=False, path_type=Path)
 @click.pass_context
 def audit(context: click.Context, registry: str | None) -> None:
     """Read and check the audit log of a governed registry: who did what, when and why."""
+    require_database()
     context.obj = registry
 
 
@@ -159,6 +161,12 @@ def key(path: Path) -> None:
     except OSError as error:
         raise EvidenceError(f"{path} cannot be written: {error.strerror}") from error
     click.echo(f"{path} signs heads; keep it where the database's owner cannot read it. {public} checks them.")
+
+
+def require_database() -> None:
+    """A sentence instead of a traceback where only what serves is installed."""
+    if find_spec("sqlalchemy") is None:
+        raise click.ClickException("sqlalchemy is missing: install mlflow-camera-counting[governed]")
 
 
 def registry_uri(given: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_governance.cli.audit import registry_uri
+from model_governance.cli.audit import registry_uri, require_database
 from model_governance.cli.commands import _explained as explained
 from model_governance.errors import EvidenceError
 
@@ -33,6 +33,7 @@ __all__ = ["notify"]
 @click.pass_context
 def notify(context: click.Context, database: str | None, settings: Path | None) -> None:
     """Tell people of submissions, approvals, refusals, promotions, rollbacks and broken glass."""
+    require_database()
     from model_governance.governed.notify.settings import NOTIFY_FILE
 
     if settings is not None:
