@@ -33,10 +33,12 @@ from model_governance.cli import main
 from model_governance.errors import PolicyError
 from model_governance.governed.actor import Actor
 from model_governance.governed.audit import Entry, append, verify
+from model_governance.governed.notify import outbox
 from model_governance.governed.notify.outbox import NEVER
 from model_governance.governed.notify.sender import Sender, start_sender
 from model_governance.governed.notify.settings import load_notify
 from model_governance.governed.tables import OUTBOX, create_tables
+from tests.postgres import postgres
 
 RITA = Actor("rita", "10.0.0.7", "review")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -427,6 +429,29 @@ class TestSenders:
         assert sum(each.result().delivered for each in sent) == 40
         assert sorted(told["seq"] for told in hook.told()) == list(range(1, 21))
         assert len(inbox.mails) == 20
+
+    @pytest.mark.slow
+    def test_the_outbox_is_the_same_on_postgresql(self, hook: Hook, configure: Callable[..., Path]) -> None:
+        settings = load_notify(configure())
+        with postgres() as server:
+            engine = create_engine(server.url)
+            create_tables(engine)
+            write(engine, *(Entry(RITA, "approve", model="m", version=str(n)) for n in range(20)))
+            hook.status = 503
+            with ThreadPoolExecutor(3) as pool:
+                sent = [pool.submit(Sender(engine, settings).send_due) for _ in range(3)]
+            assert sum(each.result().delivered for each in sent) == 20
+            with engine.begin() as connection:
+                (chat, mail) = outbox.queues(connection)
+                assert (chat.waiting, chat.delivered, mail.waiting, mail.delivered) == (20, 0, 0, 20)
+                assert "got 503" in chat.trouble
+                assert outbox.retry(connection, 0) == 20
+            hook.status = 200
+            assert Sender(engine, settings).send_due().delivered == 20
+            with engine.begin() as connection:
+                assert outbox.forget(connection, NEVER) == 40
+            assert sorted({told["seq"] for told in hook.told()}) == list(range(1, 21))
+            engine.dispose()
 
     def test_the_server_sends_beside_its_work(
         self, engine: Engine, hook: Hook, configure: Callable[..., Path]
