@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
@@ -267,6 +269,31 @@ class TestDatabases:
         assert told in done.stderr
         assert "s3cret" not in done.output
         assert not Path("/nowhere").exists()
+
+    @pytest.mark.parametrize("command", ["verify", "show", "export"])
+    def test_a_server_that_is_another_is_told(self, tmp_path: Path, command: str) -> None:
+        """It answers whatever is asked with a page, as MLflow's UI does."""
+
+        class Page(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "6")
+                self.end_headers()
+                self.wfile.write(b"<html>")
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        try:
+            uri = f"http://127.0.0.1:{server.server_port}"
+            done = CliRunner().invoke(main, ["audit", "--registry", uri, command])
+        finally:
+            server.shutdown()
+            server.server_close()
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "is no governed server" in done.stderr
 
     def test_a_registry_that_nobody_governs_has_no_log(self, tmp_path: Path) -> None:
         path = tmp_path / "plain.db"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -24,9 +24,7 @@ from model_governance.governed.audit.verification import Verification, verify
 
 __all__ = ["Log", "open_log"]
 
-Wanted = Mapping[str, str | None]
-"""Columns and what they must hold; None for what does not matter."""
-
+_NOT_GOVERNED = "is no governed server (mlflow server --app-name governed)"
 _PAGE = 500
 _API = "/governance/api/audit"
 
@@ -103,7 +101,7 @@ class _OfServer(Log):
 
         The server is not believed: its word adds problems, and takes none away.
         """
-        said = self._get("verify", {}).json()
+        said = self._asked("verify", {})
         end = Head(int(said["head"]["seq"]), str(said["head"]["hash"]))
         # entries written since then may be in the export, and must go through that head
         found = verify_export(self.export(), [*kept, end])
@@ -117,19 +115,23 @@ class _OfServer(Log):
         below: int | None = None
         while len(found) < limit:
             asked = {key: value for key, value in {**wanted, "below": below}.items() if value is not None}
-            page = [_record(each) for each in self._get("show", {**asked, "most": _PAGE}).json()["entries"]]
+            page = [_record(each) for each in self._asked("show", {**asked, "most": _PAGE})["entries"]]
             found.extend(
                 record
                 for record in page
                 if (until is None or record.at < until) and (since is None or record.at >= since)
             )
-            if not page or (since is not None and page[-1].at < since):
+            # a clock that was set back puts single entries out of order, and no whole page
+            if not page or (since is not None and all(record.at < since for record in page)):
                 break
             below = page[-1].seq
         return found[:limit]
 
     def export(self) -> Iterator[str]:
         answer = self._get("export", {}, stream=True)
+        if not answer.headers.get("Content-Type", "").startswith("application/x-ndjson"):
+            answer.close()
+            raise EvidenceError(f"{self._where} {_NOT_GOVERNED}")
         try:
             for line in answer.iter_lines():
                 yield line.decode("utf-8", "replace")
@@ -139,6 +141,16 @@ class _OfServer(Log):
             ) from error
         finally:
             answer.close()
+
+    def _asked(self, what: str, asked: dict[str, Any]) -> dict[str, Any]:
+        expected = "entries"  # in both answers: how many there are, or themselves
+        try:
+            answer = self._get(what, asked).json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or expected not in answer:
+            raise EvidenceError(f"{self._where} {_NOT_GOVERNED}")
+        return answer
 
     def _get(self, what: str, asked: dict[str, Any], *, stream: bool = False) -> requests.Response:
         try:
@@ -161,7 +173,7 @@ def _told(answer: requests.Response) -> str:
         pass
     if answer.status_code == 401:
         return "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of an auditor"
-    return "it is no governed server, or another version" if answer.status_code == 404 else answer.reason
+    return f"it {_NOT_GOVERNED}" if answer.status_code == 404 else answer.reason
 
 
 def _record(entry: dict[str, Any]) -> Record:
