@@ -59,21 +59,27 @@ def verify(source: Engine | Session | Connection, head: Head | Iterable[Head] | 
     """
     check = Check(head)
     with connected(source) as connection:
-        # one statement, so that both are of the same moment
-        newest = select(func.max(AUDIT.c.seq)).scalar_subquery().label("last")
-        found = connection.execute(
-            select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash, newest).where(AUDIT_HEAD.c.one == 1)
-        ).one_or_none()
-        if found is None:
-            end, last = Head(), connection.scalar(select(func.max(AUDIT.c.seq)))
-            if last is not None:
-                check.say("the head of the log is gone, although entries are there")
-        else:
-            end, last = Head(int(found.seq), str(found.hash)), found.last
-        for row in rows(connection, max(end.seq, last or 0), check.unreadable):
+        end, last = _ends(connection)
+        if end is None and last:
+            check.say("the head of the log is gone, although entries are there")
+        end = end or Head()
+        for row in rows(connection, max(end.seq, last), check.unreadable):
             check.entry(row[:-1], row[-1])
     check.end(end)
     return Verification(check.entries, check.sentences(), end)
+
+
+def _ends(connection: Connection) -> tuple[Head | None, int]:
+    """The head, and the number of the last entry, 0 before the first; read in one statement: of one moment."""
+    head = AUDIT_HEAD.c.one == 1
+    found = connection.execute(
+        select(
+            select(AUDIT_HEAD.c.seq).where(head).scalar_subquery().label("seq"),
+            select(AUDIT_HEAD.c.hash).where(head).scalar_subquery().label("hash"),
+            select(func.max(AUDIT.c.seq)).scalar_subquery().label("last"),
+        )
+    ).one()
+    return None if found.seq is None else Head(int(found.seq), str(found.hash)), found.last or 0
 
 
 class Check:
