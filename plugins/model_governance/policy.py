@@ -24,6 +24,7 @@ from model_governance.rules import (
     CostRule,
     DatasetRule,
     FreshnessRule,
+    GovernanceRules,
     Materials,
     OptimisationRule,
     ParamRule,
@@ -88,7 +89,17 @@ class Policy(Strict):
     """What a version must show. Each list is a list of gates; a list may be left out."""
 
     added: ClassVar[frozenset[str]] = frozenset(
-        {"slices", "business", "compliance", "risk", "acceptance", "selection", "optimisation", "materials"}
+        {
+            "slices",
+            "business",
+            "compliance",
+            "risk",
+            "acceptance",
+            "selection",
+            "optimisation",
+            "materials",
+            "governance",
+        }
     )
 
     format_version: Literal[1] = Field(description="Version of this file's format.")
@@ -116,6 +127,9 @@ class Policy(Strict):
         None, description="How much an optimised model may lose; without it nothing is optimised by this policy."
     )
     materials: Materials | None = Field(None, description="What the bill of materials is made of.")
+    governance: GovernanceRules | None = Field(
+        None, description="Who may move what on a governed server; without it the server is strict."
+    )
     _folder: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
@@ -152,8 +166,13 @@ class Policy(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what the policy says, whatever the file's layout and comments."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of what the policy asks of a model, whatever the file's layout and comments.
+
+        Who may move it is no part of this: a version is not judged anew because a reviewer joins.
+        """
+        text = json.dumps(
+            self.model_dump(mode="json", exclude={"governance"}), sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 from sqlalchemy.engine import Engine
 
-__all__ = ["AUDIT", "AUDIT_HEAD", "CREATORS", "METADATA", "OUTBOX", "READS", "REVIEWS", "ROLES", "create_tables"]
+__all__ = [
+    "AUDIT",
+    "AUDIT_HEAD",
+    "CREATORS",
+    "METADATA",
+    "OUTBOX",
+    "READS",
+    "REVIEWS",
+    "ROLES",
+    "TAG_WRITERS",
+    "create_tables",
+]
 
 METADATA = MetaData()
 """Not MLflow's, so that its migrations and these never meet."""
@@ -75,6 +86,18 @@ ROLES = Table(
     Column("role", String(32), primary_key=True),
     Column("granted_by", _NAME, nullable=False),
     Column("granted_at", BigInteger, nullable=False),
+)
+TAG_WRITERS = Table(
+    "governance_tag_writers",
+    METADATA,
+    # Who wrote which tag of a version that evidence rests on; MLflow itself keeps the value alone.
+    Column("model", _NAME, primary_key=True),
+    Column("version", String(32), primary_key=True),
+    Column("key", String(250), primary_key=True),
+    Column("born", BigInteger, nullable=False),  # when the version was made: its number may be used again
+    Column("value_digest", _DIGEST, nullable=False),
+    Column("writer", _NAME, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 READS = Table(
     "governance_reads",

@@ -3,6 +3,7 @@
 from model_governance.rules.base import Rule
 from model_governance.rules.figures import ChampionRule, CostRule, CostTerm, PairedTest, SliceRule, Threshold
 from model_governance.rules.files import AdvisoryException, AdvisoryRule, ArtifactRule, Materials, SecurityRule
+from model_governance.rules.governance import GovernanceRules, Role
 from model_governance.rules.optimisation import OptimisationRule
 from model_governance.rules.people import AcceptanceRule, Mitigation, MitigationAcceptance, RiskRule
 from model_governance.rules.records import (
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetRule",
     "DocumentRule",
     "FreshnessRule",
+    "GovernanceRules",
     "Materials",
     "Mitigation",
     "MitigationAcceptance",
@@ -37,6 +39,7 @@ __all__ = [
     "Preference",
     "RecordRule",
     "RiskRule",
+    "Role",
     "Rule",
     "SecurityRule",
     "Selection",

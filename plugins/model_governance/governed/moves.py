@@ -1,0 +1,156 @@
+"""A standing brought about: tags, aliases and stages in the transaction that is open, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
+from mlflow.store.model_registry.dbmodels.models import (
+    SqlModelVersion,
+    SqlModelVersionTag,
+    SqlRegisteredModel,
+    SqlRegisteredModelAlias,
+    SqlRegisteredModelTag,
+)
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from pydantic import ValidationError
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from model_governance.errors import TamperError
+from model_governance.stages import PRODUCTION, STAGING
+from model_governance.standing import CHALLENGER, CHAMPION, PREVIOUS, STANDING_TAG, Standing
+
+__all__ = ["MOST_EARLIER", "bring_about", "current_standing", "summary"]
+
+MOST_EARLIER = 50
+"""How many champions before the previous one are kept as a way back; the tag holds 5,000 characters."""
+
+
+def current_standing(session: Session, name: str) -> Standing:
+    """What stands written; where nothing does, what aliases and, without them, stages say.
+
+    Raises
+    ------
+    TamperError
+        Where the record cannot be read.
+    """
+    text: str | None = session.scalar(
+        select(SqlRegisteredModelTag.value).where(
+            SqlRegisteredModelTag.workspace == DEFAULT_WORKSPACE_NAME,
+            SqlRegisteredModelTag.name == name,
+            SqlRegisteredModelTag.key == STANDING_TAG,
+        )
+    )
+    if text is not None:
+        try:
+            return Standing.model_validate_json(text)
+        except ValidationError as error:
+            raise TamperError(
+                f"the tag {STANDING_TAG} of {name!r} is not one that this package wrote; restore it from a backup"
+            ) from error
+    aliases = _aliases(session, name)
+    return Standing(
+        champion=aliases.get(CHAMPION) or _newest(session, name, PRODUCTION),
+        previous=aliases.get(PREVIOUS),
+        challenger=aliases.get(CHALLENGER) or _newest(session, name, STAGING),
+    )
+
+
+def bring_about(
+    session: Session, name: str, standing: Standing, marks: Mapping[str, Mapping[str, str]], now: int
+) -> None:
+    """Write a standing, and make tags, aliases and stages say the same.
+
+    Parameters
+    ----------
+    marks : mapping of version to tags
+        Tags of versions that belong to the move.
+    now : int
+        ms since the epoch, UTC.
+    """
+    standing = standing.model_copy(
+        update={"earlier": standing.earlier[-MOST_EARLIER:], "marks": {}, "pending": False}
+    )
+    for number, tags in marks.items():
+        for key, value in tags.items():
+            session.merge(
+                SqlModelVersionTag(
+                    workspace=DEFAULT_WORKSPACE_NAME, name=name, version=int(number), key=key, value=value
+                )
+            )
+    _write_aliases(session, name, standing)
+    session.merge(
+        SqlRegisteredModelTag(
+            workspace=DEFAULT_WORKSPACE_NAME, name=name, key=STANDING_TAG, value=standing.model_dump_json()
+        )
+    )
+    session.flush()
+    _write_stages(session, name, standing, now)
+    model: Any = session.get_one(SqlRegisteredModel, (DEFAULT_WORKSPACE_NAME, name))
+    model.last_updated_time = now
+    session.flush()
+    session.expire_all()  # whoever reads on sees what stands in the tables
+
+
+def _aliases(session: Session, name: str) -> dict[str, str]:
+    query: Any = select(SqlRegisteredModelAlias.alias, SqlRegisteredModelAlias.version).where(
+        SqlRegisteredModelAlias.workspace == DEFAULT_WORKSPACE_NAME, SqlRegisteredModelAlias.name == name
+    )
+    return {str(row.alias): str(row.version) for row in session.execute(query)}
+
+
+def _newest(session: Session, name: str, stage: str) -> str | None:
+    query: Any = select(func.max(SqlModelVersion.version)).where(
+        SqlModelVersion.workspace == DEFAULT_WORKSPACE_NAME,
+        SqlModelVersion.name == name,
+        SqlModelVersion.current_stage == stage,
+    )
+    found: int | None = session.scalar(query)
+    return None if found is None else str(found)
+
+
+def _write_aliases(session: Session, name: str, standing: Standing) -> None:
+    present = _aliases(session, name)
+    for alias, wanted in standing.aliases().items():
+        if wanted == present.get(alias):
+            continue
+        if wanted is None:
+            key = {"workspace": DEFAULT_WORKSPACE_NAME, "name": name, "alias": alias}
+            session.delete(session.get_one(SqlRegisteredModelAlias, key))
+        else:
+            session.merge(
+                SqlRegisteredModelAlias(
+                    workspace=DEFAULT_WORKSPACE_NAME, name=name, alias=alias, version=int(wanted)
+                )
+            )
+
+
+def _write_stages(session: Session, name: str, standing: Standing, now: int) -> None:
+    """Whatever takes part in the standing, or stands in a stage that only it gives."""
+    named = {each for each in (standing.champion, standing.previous, standing.challenger) if each}
+    named |= {standing.last.version} if standing.last else set()
+    version: Any = SqlModelVersion
+    taking_part = or_(
+        version.current_stage.in_((PRODUCTION, STAGING)), version.version.in_([int(each) for each in named])
+    )
+    session.expire_all()
+    for row in session.scalars(
+        select(version).where(
+            version.workspace == DEFAULT_WORKSPACE_NAME,
+            version.name == name,
+            version.current_stage != STAGE_DELETED_INTERNAL,
+            taking_part,
+        )
+    ):
+        stage = standing.stage(row.to_mlflow_entity())
+        if row.current_stage != stage:
+            row.current_stage = stage
+            row.last_updated_time = now
+
+
+def summary(standing: Standing) -> str:
+    """Who is what, for the audit."""
+    return json.dumps({key: getattr(standing, key) for key in (CHAMPION, PREVIOUS, CHALLENGER)})

@@ -1,0 +1,132 @@
+"""Who may move what on a governed server, and what a move takes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from model_governance.rules.base import Reason, Strict
+
+__all__ = ["Approvals", "Freeze", "GovernanceRules", "Moves", "Role", "Trust"]
+
+Role = Literal["data_scientist", "reviewer", "operator", "auditor", "admin", "validator", "rollout", "break_glass"]
+_SHORT = "Roles that may do it."
+
+
+class Approvals(Strict):
+    """How many persons must say yes before a version may become the champion."""
+
+    count: int = Field(1, ge=0, le=20, description="How many; each is another person than whoever made the model.")
+    roles: tuple[Role, ...] = Field(("reviewer",), min_length=1, description="Roles whose yes counts.")
+    max_age_days: float = Field(30, gt=0, description="Oldest age of a yes that counts, in days.")
+
+
+class Trust(Strict):
+    """Whose evidence counts, and for how long."""
+
+    required: bool = Field(
+        True, description="A version needs evidence that its gates passed; false for a registry without gates."
+    )
+    roles: tuple[Role, ...] = Field(("validator",), min_length=1, description="Roles whose evidence counts.")
+    max_age_days: float = Field(30, gt=0, description="Oldest age of evidence that counts, in days.")
+
+
+class Moves(Strict):
+    """Which roles may do what; MLflow's own permissions are asked as well."""
+
+    registration: tuple[Role, ...] = Field(
+        ("data_scientist", "validator"),
+        description="Register models and versions, set tags and aliases that are not protected.",
+    )
+    staging: tuple[Role, ...] = Field(
+        ("data_scientist", "reviewer", "validator"),
+        description="Make a version the challenger (stage Staging), or take that back.",
+    )
+    production: tuple[Role, ...] = Field(
+        ("reviewer", "operator"), description="Make an approved version the champion (stage Production)."
+    )
+    archive: tuple[Role, ...] = Field(
+        ("data_scientist", "reviewer", "operator"), description="Archive a version that is not in use."
+    )
+    rollback: tuple[Role, ...] = Field(
+        ("operator",), description="Go back to the champion before this one at once, with a reason."
+    )
+    delete: tuple[Role, ...] = Field(
+        ("data_scientist", "validator", "operator"),
+        description="Delete what nobody decided on; whoever is no operator, only what they registered themselves.",
+    )
+    rename: tuple[Role, ...] = Field(("operator",), description="Rename a model that never served.")
+
+
+class Freeze(Strict):
+    """A time in which nothing goes to Production; rollback and break-glass stay possible."""
+
+    begins: AwareDatetime = Field(description="First moment, with its offset from UTC.")
+    ends: AwareDatetime = Field(description="First moment after it.")
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.ends <= self.begins:
+            raise ValueError(f"it ends at {self.ends}, not after it begins at {self.begins}")
+        return self
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is frozen now; `now` has a time zone."""
+        return self.begins <= now < self.ends
+
+
+class GovernanceRules(Strict):
+    """What a governed server enforces; its defaults are strict."""
+
+    enforce: bool = Field(True, description="false lets everything pass and still writes it to the audit log.")
+    moves: Moves = Field(default=Moves(), description=_SHORT)
+    approvals: Approvals = Field(default=Approvals(), description="What a promotion needs of persons.")
+    four_eyes: bool = Field(
+        True,
+        description="Whoever registered, logged or trained a model neither approves nor promotes it, by the "
+        "log-ins that the server recorded; who that was must be known.",
+    )
+    evidence: Trust = Field(default=Trust(), description="What a promotion needs of evidence.")
+    freezes: tuple[Freeze, ...] = Field((), description="Times in which nothing is promoted.")
+    protected_aliases: tuple[str, ...] = Field(
+        (),
+        description="Further aliases, as shell patterns, that only a version which may be the champion carries; "
+        "champion, previous, challenger and serving always are protected.",
+    )
+    protected_tags: tuple[str, ...] = Field(
+        (), description="Further tags of versions, as shell patterns, that only those who record evidence write."
+    )
+    accounts: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict, description="Roles by log-in, beside those that an admin grants on the server."
+    )
+    persons: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Several log-ins of one person, by the person's name: together they are one pair of eyes.",
+    )
+
+    @model_validator(mode="after")
+    def _one_person_each(self) -> Self:
+        accounts = [account.strip().casefold() for several in self.persons.values() for account in several]
+        if len(set(accounts)) != len(accounts):
+            raise ValueError("a log-in belongs to two persons; give it to one")
+        return self
+
+    def person(self, account: str) -> str:
+        """Who is behind a log-in: the person's name, or the log-in itself in small letters.
+
+        Examples
+        --------
+        >>> rules = GovernanceRules(persons={"Ann Lee": ("ann", "ann-laptop")})
+        >>> rules.person("ann-laptop") == rules.person("Ann")
+        True
+        >>> rules.person("rita")
+        'rita'
+        """
+        wanted = account.strip().casefold()
+        for person, accounts in self.persons.items():
+            if wanted in {each.strip().casefold() for each in (*accounts, person)}:
+                return person.strip().casefold()
+        return wanted
