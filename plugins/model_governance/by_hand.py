@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from model_governance.admission import find_version, require_promotable, require_signature
 from model_governance.errors import GovernanceError, TransitionError
+from model_governance.governing import governing
 from model_governance.promotion import promote, reject
 from model_governance.stages import ARCHIVED, PRODUCTION, STAGING
 from model_governance.standing import (
@@ -55,6 +56,8 @@ def sync(name: str, approver: str, comment: str, *, revert: bool = False) -> Syn
     client = MlflowClient()
     require_signature(approver, comment)
     standing = finished(client, name)
+    if governing(client) is not None:  # there alias and stage move together, and what is not allowed is refused
+        return SyncResult(standing, (), tuple(disagreements(client, name)), False)
     followed: list[str] = []
     refused: list[str] = []
     comment = f"{comment} (stage set by hand)"

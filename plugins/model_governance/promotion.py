@@ -1,4 +1,7 @@
-"""Promotion: a named person's yes or no, and the way back. Stage and alias always move together."""
+"""Promotion: a named person's yes or no, and the way back. Stage and alias always move together.
+
+On a governed server it is the server that decides and moves; see `model_governance.governing`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from model_governance.admission import (
 from model_governance.bundle import read_bundle
 from model_governance.duplicates import doubled
 from model_governance.errors import GovernanceError, TransitionError
+from model_governance.governing import governing
 from model_governance.policy import Policy
 from model_governance.standing import (
     Move,
@@ -46,8 +50,9 @@ def promote(
     ----------
     approver, comment : str
         Who says yes, and why; both are kept on the version.
+        On a governed server the log-in signs, and whoever may approve approves by this.
     move_serving : bool
-        False where a rollout decides when servers follow.
+        False where a rollout decides when servers follow; a governed server knows that by itself.
     policy : Policy, optional
         Today's policy; a version that was judged by another one is then refused.
     now : datetime, optional
@@ -67,10 +72,13 @@ def promote(
     by, why = require_signature(approver, comment)
     standing = finished(client, name)
     candidate = find_version(client, name, version)
-    number = str(candidate.version)
+    number, server = str(candidate.version), governing(client)
     if number == standing.champion:
-        return settle(client, name, standing)
+        return settle(client, name, standing) if server is None else standing
     require_promotable(candidate, standing, now, policy)
+    if server is not None:
+        server.promote(name, number, why)
+        return read_standing(client, name)
     move = Move(action="promoted", version=number, by=by, comment=why, at=_written(now))
     marks = {
         number: {
@@ -113,6 +121,9 @@ def reject(name: str, version: str | int, reviewer: str, comment: str) -> Standi
         raise TransitionError(
             f"version {number} of {name!r} is or was in Production; use `model-governance rollback` to leave it"
         )
+    if (server := governing(client)) is not None:
+        server.review(name, number, "reject", why)
+        return read_standing(client, name)
     move = Move(action="rejected", version=number, by=by, comment=why, at=_now())
     marks = {number: {"review": "rejected", "rejected_by": by, "rejection_comment": why, "rejected_at": move.at}}
     challenger = None if standing.challenger == number else standing.challenger
@@ -142,6 +153,9 @@ def reopen(name: str, version: str | int, reviewer: str, reason: str) -> Standin
         raise TransitionError(
             f"version {number} of {name!r} is or was in Production; use `model-governance rollback` to leave it"
         )
+    if (server := governing(client)) is not None:
+        server.review(name, number, "reopen", why)
+        return read_standing(client, name)
     if found.tags.get("review", "pending") == "pending":
         raise TransitionError(f"nobody has decided on version {number} of {name!r} yet; its review is open")
     move = Move(action="reopened", version=number, by=by, comment=why, at=_now())
@@ -164,6 +178,9 @@ def rollback(name: str, operator: str, reason: str) -> Standing:
     """
     client = MlflowClient()
     by, why = require_signature(operator, reason)
+    if (server := governing(client)) is not None:
+        server.rollback(name, why)
+        return read_standing(client, name)
     standing = finished(client, name)
     versions = versions_of(client, name)
     former = [each for each in standing.former() if each in versions and refusal(versions[each]) is None]

@@ -21,9 +21,11 @@ from model_governance.errors import EvidenceError, GateError, TransitionError, V
 from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
 from model_governance.gathering import collect
+from model_governance.governing import governing
 from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate
+from model_governance.stages import NONE, STAGING, move_to_stage
 from model_governance.standing import Move, Standing, finished, settle, versions_of
 from model_governance.versioning import numbering_of
 
@@ -224,6 +226,9 @@ def _stand(
     client: MlflowClient, standing: Standing, version: ModelVersion, *, passed: bool, now: datetime
 ) -> None:
     number = str(version.version)
+    if governing(client) is not None:
+        _stand_governed(client, standing, version, passed=passed)
+        return
     if passed:
         challenger: str | None = number
     else:
@@ -233,6 +238,15 @@ def _stand(
         # Nothing moves, but an earlier call may have been killed before stage and alias followed.
         move = standing.last or move
     settle(client, version.name, standing.model_copy(update={"challenger": challenger, "last": move}))
+
+
+def _stand_governed(client: MlflowClient, standing: Standing, version: ModelVersion, *, passed: bool) -> None:
+    """Ask for the stage; the server moves the alias and writes the standing."""
+    number = str(version.version)
+    if passed and standing.challenger != number:
+        move_to_stage(client, version.name, number, STAGING)
+    elif not passed and standing.challenger == number:
+        move_to_stage(client, version.name, number, NONE)
 
 
 def _registration(version: ModelVersion, bundle: Bundle, *, created: bool) -> Registration:

@@ -341,6 +341,8 @@ def _archive(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
         ]
     if ask.value != ARCHIVED and (facts.review in _ENDED or ask.version in facts.standing.former()):
         return ["somebody has decided on it: it stays archived"]
+    if ask.version == facts.standing.challenger:
+        return _roles("taking the challenger back", (*rules.moves.staging, *rules.moves.archive), ask)
     return _roles("archiving a version", rules.moves.archive, ask)
 
 
