@@ -21,7 +21,17 @@ from model_governance.rules.governance import GovernanceRules
 from model_governance.stages import ARCHIVED
 from model_governance.standing import CHALLENGER, SERVING, Standing
 
-__all__ = ["IS_CHALLENGER", "Action", "Ask", "Evidence", "Facts", "Review", "approving", "decide"]
+__all__ = [
+    "IS_CHALLENGER",
+    "Action",
+    "Ask",
+    "Evidence",
+    "Facts",
+    "Review",
+    "approves_by_asking",
+    "approving",
+    "decide",
+]
 
 Action = Literal[
     "create model", "create version", "describe", "tag", "new tag", "alias", "delete version", "delete model",
@@ -137,6 +147,8 @@ class Facts:
         Digest of its files when it was promoted; empty where it never was.
     present : str or None
         What the tag or alias that is asked for holds now.
+    granted_by : frozenset of str
+        Who gave whoever asks the roles with which they approve.
     rollout : bool
         Whether anybody has the role rollout, which then alone moves the alias serving.
     """
@@ -157,6 +169,7 @@ class Facts:
     approved_files: str = ""
     registrar: str | None = None
     rollout: bool = False
+    granted_by: frozenset[str] = frozenset()
     present: str | None = None
 
 
@@ -196,6 +209,14 @@ def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, .
         ):
             found[person] = each
     return tuple(found.values())
+
+
+def approves_by_asking(ask: Ask, facts: Facts, rules: GovernanceRules) -> bool:
+    """Whether whoever moves a version has thereby said yes to it: a reviewer who may."""
+    authors = {rules.person(each) for each in facts.authors}
+    made_by_author = rules.four_eyes and authors & {rules.person(by) for by in facts.granted_by}
+    may = ask.roles & set(rules.approvals.roles) and not made_by_author
+    return bool(may) and not _four_eyes("approve", ask, facts, rules)
 
 
 def _roles(what: str, wanted: Iterable[str], ask: Ask) -> list[str]:
@@ -311,16 +332,14 @@ def _may_serve(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     """What a version needs before anybody may load it as the one in use."""
     found = _evidence(facts, rules) + _objections(facts, rules)
     people = {rules.person(each.reviewer) for each in approving(ask, facts, rules)}
-    own = ask.roles & set(rules.approvals.roles)
-    mine = _four_eyes("approve", ask, facts, rules)
-    if own and not mine:
-        people.add(rules.person(ask.who))  # a reviewer who moves it has thereby said yes
+    if approves_by_asking(ask, facts, rules):
+        people.add(rules.person(ask.who))
     if len(people) < rules.approvals.count:
         roles = " or ".join(rules.approvals.roles)
         found.append(
             f"{len(people)} of {rules.approvals.count} approvals by {roles} of these files and this evidence"
         )
-    return found + mine
+    return found + _four_eyes("approve", ask, facts, rules)
 
 
 def _challenge(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:

@@ -27,6 +27,7 @@ from model_governance.governed.records import (
     somebody_is,
     untrusted_tags,
 )
+from model_governance.governed.roles import granted
 from model_governance.governed.tables import REVIEWS
 from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import SERVING, Standing
@@ -65,7 +66,7 @@ def known(
         return Facts(time)
     standing = current_standing(session, ask.model)
     if ask.version is None:
-        return _of_model(session, ask, model, standing, time)
+        return _of_model(session, ask, rules, model, standing, time)
     version: VersionRow = session.get(
         SqlModelVersion, {"workspace": key[0], "name": key[1], "version": int(ask.version)}
     )
@@ -90,11 +91,12 @@ def known(
     guarded = ask.action == "alias" and any(matches(ask.subject, each) for each in rules.protected_aliases)
     if not guarded and ask.action not in _JUDGED:
         return facts
-    return _judged(session, facts, version, tags, rules, read, policy_digest)
+    return _judged(session, ask, facts, version, tags, rules, read, policy_digest)
 
 
 def _judged(
     session: Session,
+    ask: Ask,
     facts: Facts,
     version: VersionRow,
     tags: dict[str, str],
@@ -125,11 +127,16 @@ def _judged(
         policy_digest=policy_digest,
         reviews=reviews_of(session, version, (read.files.digest or "", tags.get("artifact_digest", "")), rules),
         approved_files=tags.get("promoted_files") or tags.get("artifact_digest", ""),
+        granted_by=frozenset(
+            each.granted_by for each in granted(session, rules, ask.who) if each.role in rules.approvals.roles
+        ),
         rollout=somebody_is(session, "rollout", rules),
     )
 
 
-def _of_model(session: Session, ask: Ask, model: Any, standing: Standing, time: datetime) -> Facts:
+def _of_model(
+    session: Session, ask: Ask, rules: GovernanceRules, model: Any, standing: Standing, time: datetime
+) -> Facts:
     tags = {tag.key: tag.value or "" for tag in model.registered_model_tags}
     aliases = {alias.alias: str(alias.version) for alias in model.registered_model_aliases}
     said = session.scalar(select(REVIEWS.c.id).where(REVIEWS.c.model == ask.model).limit(1))
@@ -140,6 +147,7 @@ def _of_model(session: Session, ask: Ask, model: Any, standing: Standing, time: 
         served=bool(standing.champion or standing.former()),
         uses=tuple(f"on the alias {alias}" for alias in aliases if alias in MOVED_ALIASES),
         registrar=creator_of(session, MODEL, ask.model),
+        rollout=somebody_is(session, "rollout", rules),
         present=_present(ask, tags, aliases),
     )
 

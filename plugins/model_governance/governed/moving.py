@@ -14,7 +14,7 @@ from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy.orm import Session
 
 from model_governance.governed.deciding import Deciding, Open
-from model_governance.governed.decisions import Action, approving, decide
+from model_governance.governed.decisions import Action, approves_by_asking, approving, decide
 from model_governance.governed.moves import bring_about, current_standing, summary
 from model_governance.governed.records import VersionRow, moment, remember_review, somebody_is
 from model_governance.stages import PRODUCTION, STAGING
@@ -56,7 +56,7 @@ class Moving(Deciding):
             given = approving(open_.ask, open_.facts, open_.rules)
             named = [each.reviewer for each in given]
             said = open_.rules.person(open_.actor.name) in {open_.rules.person(each) for each in named}
-            if not said and open_.ask.roles & set(open_.rules.approvals.roles):
+            if not said and approves_by_asking(open_.ask, open_.facts, open_.rules):
                 self._say(open_, "approve", comment or "moved it to Production")
                 named.append(open_.actor.name)
             marks = {
