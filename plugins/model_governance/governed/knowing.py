@@ -12,6 +12,7 @@ from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from model_governance.errors import TamperError
 from model_governance.governed.decisions import IS_CHALLENGER, Action, Ask, Evidence, Facts
 from model_governance.governed.files import Files
 from model_governance.governed.moves import current_standing
@@ -64,7 +65,7 @@ def known(
     model = session.get(SqlRegisteredModel, key) if ask.model else None
     if model is None:
         return Facts(time)
-    standing = current_standing(session, ask.model)
+    standing = _standing(session, ask.model, rules)
     if ask.version is None:
         return _of_model(session, ask, rules, model, standing, time)
     version: VersionRow = session.get(
@@ -92,6 +93,15 @@ def known(
     if not guarded and ask.action not in _JUDGED:
         return facts
     return _judged(session, ask, facts, version, tags, rules, read, policy_digest)
+
+
+def _standing(session: Session, name: str, rules: GovernanceRules) -> Standing:
+    try:
+        return current_standing(session, name)
+    except TamperError:
+        if rules.enforce:
+            raise
+        return Standing()  # where everything passes, anybody may write that tag
 
 
 def _judged(

@@ -90,7 +90,7 @@ def test_a_refusal_is_the_packages_own_and_says_what_is_missing(registered: Call
     registered(1)
     with (
         acting(Actor("ann")),
-        pytest.raises(TransitionError, match="takes the role reviewer or operator.*you made or registered this"),
+        pytest.raises(TransitionError, match=r"takes the role reviewer or operator.*you made or registered this"),
     ):
         promote("m", 1, "Rita", "signed with another name")
     assert state() == ({"challenger": "1"}, {"1": "Staging"})
