@@ -10,7 +10,6 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 
 from model_governance.artifact import artifact_digest
-from model_governance.governed.audit import verify
 from tests.governed_registry import Registry, governed_registry
 from tests.postgres import Postgres, postgres
 
@@ -321,7 +320,7 @@ def test_what_is_in_use_stays_and_keeps_its_name_and_its_evidence(registry: Regi
     with registry.by("validator"), registry.refused("it keeps the evidence of its approval"):
         registry.tag(name, 2, "evidence_digest", "better")
     with registry.by("ann"):
-        registry.store.delete_model_version(name, "3")  # her own, and nobody decided on it
+        registry.store.delete_model_version(name, "03")  # her own, and nobody decided on it
     assert registry.state(name)[1] == {"1": "Archived", "2": "Production"}
 
 
@@ -342,18 +341,43 @@ def test_a_number_that_is_used_again_starts_with_nothing(registry: Registry) -> 
 
 def test_a_renamed_model_takes_with_it_what_is_known_of_it(registry: Registry) -> None:
     name = registry.model(1)
-    with registry.by("rita"):
-        registry.store.review(name, 1, "approve", "fine")
     with registry.by("otto"):
         registry.store.rename_registered_model(name, f"{name}-b")
-        registry.stage(f"{name}-b", 1, "Production")
-    assert registry.store.get_model_version(f"{name}-b", "1").tags["approved_by"] == "rita"
-    # and whoever takes the old name finds no approvals
+    with registry.by("ann"), registry.refused("you made or registered this version"):
+        registry.store.promote(f"{name}-b", 1)
+    with registry.by("rita"):
+        registry.store.promote(f"{name}-b", 1)
+    # and whoever takes the old name finds nothing
     with registry.by("bob"):
         registry.store.create_registered_model(name)
         registry.store.create_model_version(name, str(registry.files(name, 1)))
-    with registry.by("otto"), registry.refused("0 of 1 approvals"):
+    with registry.by("rita"), registry.refused("nobody has judged it"):
         registry.stage(name, 1, "Production")
+
+
+def test_a_no_is_not_renamed_away(registry: Registry) -> None:
+    name = registry.model(1)
+    with registry.by("rob"):
+        registry.store.review(name, 1, "reject", "counts rain")
+    with registry.by("otto"), registry.refused("somebody has decided on one of its versions"):
+        registry.store.rename_registered_model(name, f"{name}-b")
+
+
+def test_no_version_is_hidden_as_a_prompt(registry: Registry) -> None:
+    """One version with MLflow's mark of a prompt would hide all others of the model from its search."""
+    name = registry.model(1)
+    mark = [ModelVersionTag("mlflow.prompt.is_prompt", "true")]
+    with registry.by("ann"):
+        with registry.refused("is for prompts"):
+            registry.store.create_model_version(name, str(registry.files(name, 1)), tags=mark)
+        with registry.refused("is given when something is made"):
+            registry.tag(name, 1, "mlflow.prompt.is_prompt", "true")
+        with registry.refused("is given when something is made"):
+            registry.store.set_registered_model_tag(name, RegisteredModelTag("mlflow.prompt.is_prompt", "true"))
+        prompt = [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]
+        registry.store.create_registered_model(f"{name}-prompt", prompt)
+        registry.store.create_model_version(f"{name}-prompt", "prompt-text", tags=mark)
+    assert registry.state(name)[1] == {"1": "None"}
 
 
 def test_the_rollout_alone_moves_serving_once_there_is_one(registry: Registry) -> None:
@@ -408,9 +432,3 @@ def test_a_yes_of_somebody_whom_the_author_made_reviewer_counts_for_nothing(regi
         registry.stage(name, 1, "Production")
     with registry.by("puppet"), registry.refused("0 of 1 approvals"):
         registry.stage(name, 1, "Production")
-
-
-def test_the_audit_is_whole_and_tells_every_change(registry: Registry) -> None:
-    check = verify(registry.store.engine)
-    assert check.problems == ()
-    assert check.entries > 50

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model_governance.errors import TamperError
-from model_governance.governed.decisions import IS_CHALLENGER, Action, Ask, Evidence, Facts
 from model_governance.governed.files import Files
 from model_governance.governed.moves import current_standing
 from model_governance.governed.protected import MOVED_ALIASES, matches
+from model_governance.governed.questions import IS_CHALLENGER, IS_PROMPT, Action, Ask, Evidence, Facts
 from model_governance.governed.records import (
     MODEL,
     VERSION,
@@ -135,6 +135,7 @@ def _judged(
         files=read.files.digest,
         files_trouble=read.files.trouble,
         policy_digest=policy_digest,
+        location=version.storage_location or version.source or "",
         reviews=reviews_of(session, version, (read.files.digest or "", tags.get("artifact_digest", "")), rules),
         approved_files=tags.get("promoted_files") or tags.get("artifact_digest", ""),
         granted_by=frozenset(
@@ -157,6 +158,7 @@ def _of_model(
         served=bool(standing.champion or standing.former()),
         uses=tuple(f"on the alias {alias}" for alias in aliases if alias in MOVED_ALIASES),
         registrar=creator_of(session, MODEL, ask.model),
+        prompt=tags.get(IS_PROMPT, "").lower() == "true",
         rollout=somebody_is(session, "rollout", rules),
         present=_present(ask, tags, aliases),
     )

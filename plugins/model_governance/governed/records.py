@@ -11,10 +11,10 @@ from typing import Any
 from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from model_governance.governed.decisions import Review
+from model_governance.governed.questions import Review
 from model_governance.governed.roles import by_account, granted
 from model_governance.governed.tables import CREATORS, REVIEWS, ROLES, TAG_WRITERS
 from model_governance.rules.governance import GovernanceRules
@@ -47,6 +47,10 @@ TRAINED = "logged_model_of_version"
 VersionRow = Any
 """A row of MLflow's versions; its class says columns where instances hold values."""
 
+_FIRST_CREATOR = text(
+    f"INSERT INTO {CREATORS.name} (kind, id, creator, at) VALUES (:kind, :id, :creator, :at) "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+)
 _LOGGED = re.compile(r"(?<![\w-])m-[0-9a-f]{32}(?![0-9a-f])")
 _RUN = re.compile(r"(?:^runs:/+|/)([0-9a-f]{32})(?=/|$)")
 _REGISTERED = re.compile(r"models:/+([^/@]+)/(\d+)")
@@ -60,8 +64,9 @@ def moment(milliseconds: int) -> datetime:
 
 def remember_creator(session: Session, kind: str, identity: str, creator: str, at: int) -> None:
     """Write down who made something; whoever was written down first stays."""
-    if creator and creator_of(session, kind, identity) is None:
-        session.execute(insert(CREATORS).values(kind=kind, id=identity, creator=creator, at=at))
+    if creator:
+        # one statement, so that it needs no lock; the same words on SQLite and PostgreSQL
+        session.execute(_FIRST_CREATOR, {"kind": kind, "id": identity, "creator": creator, "at": at})
 
 
 def creator_of(session: Session, kind: str, identity: str) -> str | None:

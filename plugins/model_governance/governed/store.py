@@ -28,9 +28,9 @@ from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 
 from model_governance.governed import records
 from model_governance.governed.deciding import Deciding, Open
-from model_governance.governed.decisions import Action
 from model_governance.governed.moving import Moving
 from model_governance.governed.protected import is_evidence_tag
+from model_governance.governed.questions import Action
 from model_governance.stages import ARCHIVED, PRODUCTION, STAGING
 from model_governance.standing import CHALLENGER, CHAMPION, SERVING
 
@@ -186,7 +186,7 @@ class GovernedStore(Moving, Deciding):
 
         def do(open_: Open) -> None:
             super(GovernedStore, self).delete_model_version(name, version)
-            records.forget_version(open_.session, name, str(version))
+            records.forget_version(open_.session, name, str(open_.version))
             open_.tell(before=open_.facts.stage)
 
         self._asked("delete version", name, do, version)

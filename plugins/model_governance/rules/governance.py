@@ -90,6 +90,11 @@ class GovernanceRules(Strict):
         "log-ins that the server recorded; who that was must be known.",
     )
     evidence: Trust = Field(default=Trust(), description="What a promotion needs of evidence.")
+    locations: tuple[str, ...] = Field(
+        (),
+        description="Where files of a version that may serve lie, as shell patterns such as mlflow-artifacts:/*, "
+        "so that nobody writes them past the server; anywhere by default.",
+    )
     freezes: tuple[Freeze, ...] = Field((), description="Times in which nothing is promoted.")
     protected_aliases: tuple[str, ...] = Field(
         (),

@@ -1,0 +1,177 @@
+"""What a version needs before it may serve: roles, evidence, approvals, and nobody's objection.
+
+Every function gives what is missing, one sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from model_governance.governed.protected import matches
+from model_governance.governed.questions import Ask, Facts, Review
+from model_governance.rules.governance import GovernanceRules
+
+__all__ = [
+    "approves_by_asking",
+    "approving",
+    "four_eyes",
+    "judged_otherwise",
+    "lacks_evidence",
+    "lacks_reason",
+    "may_serve",
+    "objections",
+    "takes_role",
+]
+
+_REVIEWS = {"reject": "rejected it", "changes": "asked for changes", "rolled back": "rolled it back"}
+_DAY = timedelta(days=1)
+
+
+def takes_role(what: str, wanted: Iterable[str], ask: Ask) -> list[str]:
+    if ask.roles & set(wanted):
+        return []
+    return [f"{what} takes the role {' or '.join(wanted)}; {ask.who} has {', '.join(sorted(ask.roles)) or 'none'}"]
+
+
+def lacks_reason(ask: Ask) -> list[str]:
+    if not ask.comment.strip():
+        return ["a reason is missing; say why in a sentence"]
+    return [] if len(ask.comment) <= 1000 else [f"the reason has {len(ask.comment)} characters; 1000 fit"]
+
+
+def four_eyes(what: str, ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    if not rules.four_eyes:
+        return []
+    if not facts.authors:
+        return [
+            "nobody knows who made it, so nobody can be somebody else; log and register it through this server"
+        ]
+    if rules.person(ask.who) in {rules.person(each) for each in facts.authors}:
+        return [f"you made or registered this version and cannot {what} it"]
+    return []
+
+
+def may_serve(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """What a version needs before anybody may load it as the one in use."""
+    found = lacks_evidence(facts, rules) + objections(facts, rules)
+    people = {rules.person(each.reviewer) for each in approving(ask, facts, rules)}
+    if approves_by_asking(ask, facts, rules):
+        people.add(rules.person(ask.who))
+    if len(people) < rules.approvals.count:
+        roles = " or ".join(rules.approvals.roles)
+        found.append(
+            f"{len(people)} of {rules.approvals.count} approvals by {roles} of these files and this evidence"
+        )
+    return found + four_eyes("approve", ask, facts, rules)
+
+
+def lacks_evidence(facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Gates passed, by those whose word counts, not long ago, on the files that are there now."""
+    evidence, found = facts.evidence, []
+    if facts.files is None:
+        found.append(f"its files cannot be read: {facts.files_trouble or 'nothing is there'}")
+    elif evidence.artifact_digest and facts.files != evidence.artifact_digest:
+        found.append(
+            f"its files have digest {facts.files[:16]}, but {evidence.artifact_digest[:16]} was judged; log, "
+            "evaluate and register the model again"
+        )
+    if rules.locations and not any(matches(facts.location, each) for each in rules.locations):
+        found.append(f"its files lie at {facts.location[:200]}, where this server does not guard them")
+    if not rules.evidence.required:
+        return found
+    writers = " or ".join(rules.evidence.roles)
+    if evidence.gates is None:
+        return [*found, f"nobody has judged it by the gates; an account of role {writers} registers it"]
+    if evidence.gates != "passed":
+        found.extend(evidence.failed or ["it did not pass its gates; its description says which"])
+    missing = [
+        tag
+        for tag, value in (
+            ("artifact_digest", evidence.artifact_digest),
+            ("evidence_digest", evidence.evidence_digest),
+        )
+        if not value
+    ]
+    if missing:
+        found.append(
+            f"its evidence lacks {' and '.join(missing)}; an account of role {writers} registers it again"
+        )
+    if evidence.untrusted:
+        found.append(
+            f"its evidence ({', '.join(evidence.untrusted)}) was not recorded by an account of role {writers}"
+        )
+    elif evidence.written_at is not None and facts.now - evidence.written_at > rules.evidence.max_age_days * _DAY:
+        found.append(
+            f"it was judged on {evidence.written_at:%Y-%m-%d}, and evidence counts for "
+            f"{rules.evidence.max_age_days:g} days; evaluate and register it again"
+        )
+    return found
+
+
+def judged_otherwise(facts: Facts) -> list[str]:
+    evidence, champion = facts.evidence, facts.standing.champion or "none"
+    found = []
+    if facts.policy_digest and evidence.gates and evidence.policy_digest != facts.policy_digest:
+        judged_by = (evidence.policy_digest or "none")[:12]
+        found.append(
+            f"it was judged by a policy of digest {judged_by}, today's has {facts.policy_digest[:12]}; "
+            "register it again"
+        )
+    against = evidence.judged_against
+    # what was approved once keeps the evidence of its approval, which was against the champion of then
+    if against is not None and against != champion and facts.review != "approved":
+        found.append(
+            f"it was judged against champion {evidence.judged_against}, but the champion is {champion} by now; "
+            "register it again"
+        )
+    return found
+
+
+def objections(facts: Facts, rules: GovernanceRules) -> list[str]:
+    """What somebody has against these files, and has not taken back."""
+    found: dict[str, str] = {}
+    for each in facts.reviews:
+        person = rules.person(each.reviewer)
+        if each.verdict == "reopen":
+            found.clear()
+        elif each.verdict == "approve":
+            # who takes back their own wish for changes says so by approving; a no is reopened first
+            if found.get(person, "").startswith("changes"):
+                del found[person]
+        elif each.verdict == "changes" and each.evidence_digest != facts.evidence.evidence_digest:
+            continue  # something was changed since
+        elif each.verdict in _REVIEWS:
+            found[person] = f"{each.verdict}|{each.reviewer} {_REVIEWS[each.verdict]}: {each.comment}"
+    return [sentence.split("|", 1)[1] for sentence in found.values()]
+
+
+def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
+    """The reviews that count as a yes for these files and this evidence, the newest of each person."""
+    authors = {rules.person(each) for each in facts.authors}
+    found: dict[str, Review] = {}
+    for each in facts.reviews:
+        person = rules.person(each.reviewer)
+        if each.verdict == "reopen":
+            found.clear()
+        elif each.verdict != "approve":
+            found.pop(person, None)
+        elif (
+            each.fresh
+            and each.artifact_digest == facts.files
+            and each.evidence_digest == facts.evidence.evidence_digest
+            and facts.now - each.at <= rules.approvals.max_age_days * _DAY
+            and each.counted_roles & set(rules.approvals.roles)
+            and not (rules.four_eyes and person in authors)
+            and not (rules.four_eyes and authors & {rules.person(by) for by in each.granted_by})
+        ):
+            found[person] = each
+    return tuple(found.values())
+
+
+def approves_by_asking(ask: Ask, facts: Facts, rules: GovernanceRules) -> bool:
+    """Whether whoever moves a version has thereby said yes to it: a reviewer who may."""
+    authors = {rules.person(each) for each in facts.authors}
+    made_by_author = rules.four_eyes and authors & {rules.person(by) for by in facts.granted_by}
+    may = ask.roles & set(rules.approvals.roles) and not made_by_author
+    return bool(may) and not four_eyes("approve", ask, facts, rules)

@@ -1,0 +1,156 @@
+"""What is asked, and what the server knows when it is: values alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from model_governance.standing import Standing
+
+__all__ = ["IS_CHALLENGER", "IS_PROMPT", "Action", "Ask", "Evidence", "Facts", "Review"]
+
+IS_PROMPT = "mlflow.prompt.is_prompt"
+"""MLflow's tag of a registered model that is a prompt."""
+IS_CHALLENGER = "the challenger"
+"""One of `Facts.uses`."""
+
+Action = Literal[
+    "create model", "create version", "describe", "tag", "new tag", "alias", "delete version", "delete model",
+    "rename", "challenge", "withdraw", "archive", "promote", "rollback", "serve", "break glass",
+    "approve", "reject", "changes", "reopen", "grant", "withdraw role", "webhook",
+]  # fmt: skip
+"""What can be asked, in the words of the audit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody wants.
+
+    Attributes
+    ----------
+    who : str
+        The log-in that the server authenticated; empty where nobody did.
+    roles : frozenset of str
+        Everything that this log-in is.
+    subject : str
+        The tag, alias, role or new name that it is about, where there is one.
+    value : str or None
+        What it should become; None where it should go.
+    comment : str
+        The reason that was given.
+    """
+
+    action: Action
+    who: str
+    roles: frozenset[str]
+    model: str = ""
+    version: str | None = None
+    subject: str = ""
+    value: str | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person said of a version.
+
+    Attributes
+    ----------
+    fresh : bool
+        Whether it was said of this very version, and not of another one with the same files.
+    counted_roles : frozenset of str
+        What the reviewer is today.
+    granted_by : frozenset of str
+        Who gave the reviewer these roles.
+    """
+
+    reviewer: str
+    verdict: str
+    comment: str
+    at: datetime
+    artifact_digest: str
+    evidence_digest: str
+    fresh: bool = True
+    counted_roles: frozenset[str] = frozenset()
+    granted_by: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The tags of a version that tell what was measured, and who wrote them.
+
+    Attributes
+    ----------
+    untrusted : tuple of str
+        Tags that were not written by anybody whose evidence counts.
+    written_at : datetime or None
+        When the verdict was written.
+    failed : tuple of str
+        Sentences of the gates that failed, as far as the verdict can be read.
+    """
+
+    gates: str | None = None
+    artifact_digest: str = ""
+    evidence_digest: str = ""
+    policy_digest: str | None = None
+    judged_against: str | None = None
+    untrusted: tuple[str, ...] = ()
+    written_at: datetime | None = None
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the server knows at the moment of asking.
+
+    Attributes
+    ----------
+    authors : frozenset of str
+        Log-ins that registered, logged or trained the version, apart from those that only record evidence.
+    files : str or None
+        Digest of the version's files now; None where they cannot be read (`files_trouble` says why).
+    policy_digest : str or None
+        Of today's policy, where the server has one with gates.
+    reviews : tuple of Review
+        What was said of these files, oldest first.
+    decided, served : bool
+        Whether somebody decided on the version (of a model: any of its versions), and whether it ever served.
+    registrar : str or None
+        Who registered the version or the model.
+    uses : tuple of str
+        What the version is now: ``the champion``, ``the challenger``, ``on the alias blue``, ...
+    approved_files : str
+        Digest of its files when it was promoted; empty where it never was.
+    present : str or None
+        What the tag or alias that is asked for holds now.
+    granted_by : frozenset of str
+        Who gave whoever asks the roles with which they approve.
+    prompt : bool
+        Whether the model is one of MLflow's prompts.
+    location : str
+        Where the version's files lie, as it was registered.
+    rollout : bool
+        Whether anybody has the role rollout, which then alone moves the alias serving.
+    """
+
+    now: datetime
+    standing: Standing = field(default_factory=Standing)
+    stage: str = "None"
+    review: str | None = None
+    authors: frozenset[str] = frozenset()
+    evidence: Evidence = field(default_factory=Evidence)
+    files: str | None = None
+    files_trouble: str = ""
+    policy_digest: str | None = None
+    reviews: tuple[Review, ...] = ()
+    decided: bool = False
+    served: bool = False
+    uses: tuple[str, ...] = ()
+    approved_files: str = ""
+    registrar: str | None = None
+    rollout: bool = False
+    prompt: bool = False
+    location: str = ""
+    granted_by: frozenset[str] = frozenset()
+    present: str | None = None
