@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.validation import _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model_governance.governed import records, roles
@@ -31,13 +33,14 @@ from model_governance.governed.decisions import Action, Ask, Facts, decide
 from model_governance.governed.files import failed_gates, read_files
 from model_governance.governed.knowing import Read, known
 from model_governance.governed.protected import matches
-from model_governance.governed.tables import create_tables
+from model_governance.governed.tables import AUDIT, create_tables
 from model_governance.governed.transactions import Transactions
 from model_governance.rules.governance import GovernanceRules
 
 __all__ = ["Deciding", "Open", "database_of"]
 
 T = TypeVar("T")
+_POLICY = "policy"
 _SCHEMES = ("governed+sqlite", "governed+postgresql")
 _SLOW: frozenset[Action] = frozenset(
     {"promote", "challenge", "rollback", "break glass", "approve", "reject", "changes", "reopen"}
@@ -99,6 +102,7 @@ class Deciding(SqlAlchemyStore):
         self.artifact_destination = artifact_uri
         self.transactions = Transactions(self.ManagedSessionMaker)
         self.ManagedSessionMaker = self.transactions
+        self._tell_policy()
 
     @property
     def rules(self) -> GovernanceRules:
@@ -159,6 +163,20 @@ class Deciding(SqlAlchemyStore):
             ask = Ask(action, actor.name, held, name, number, comment=comment)
             facts = known(session, ask, self.rules, read, self.server_policy.digest, get_current_time_millis())
             return decide(ask, facts, self.rules)
+
+    def _tell_policy(self) -> None:
+        """Let the audit tell from when on which rules held."""
+        text = self.rules.model_dump_json()
+        rules = hashlib.sha256(text.encode()).hexdigest()
+        last = select(AUDIT.c.after).where(AUDIT.c.action == _POLICY).order_by(AUDIT.c.seq.desc()).limit(1)
+        with self.ManagedSessionMaker() as session:
+            if session.scalar(last) == rules:
+                return
+        with self.transactions.writing() as session:
+            before = session.scalar(last)
+            if before != rules:  # another worker may have told it meanwhile
+                detail = {"rules": self.rules.model_dump(mode="json"), "gates": self.server_policy.digest}
+                append(session, Entry(Actor("(server)"), _POLICY, before=before, after=rules, detail=detail))
 
     def _asked(
         self,

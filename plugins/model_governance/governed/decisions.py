@@ -49,12 +49,15 @@ def _promote(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
         return found  # nothing moves
     found += may_serve(ask, facts, rules)
     found += judged_otherwise(facts)
-    found += [
-        f"nothing goes to Production until {freeze.ends:%Y-%m-%d %H:%M %Z}: {freeze.reason}"
-        for freeze in rules.freezes
-        if freeze.holds(facts.now)
+    return found + _frozen(facts, rules)
+
+
+def _frozen(facts: Facts, rules: GovernanceRules) -> list[str]:
+    once = [(f"{each.ends:%Y-%m-%d %H:%M %Z}", each.reason) for each in rules.freezes if each.holds(facts.now)]
+    weekly = [
+        (f"{each.ends} ({each.zone})", each.reason) for each in rules.weekly_freezes if each.holds(facts.now)
     ]
-    return found
+    return [f"nothing goes to Production until {ends}: {reason}" for ends, reason in (*once, *weekly)]
 
 
 def _challenge(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:

@@ -78,6 +78,7 @@ REVIEWS = Table(
     Column("comment", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("governance_reviews_of_version", "model", "version", "id"),
+    Index("governance_reviews_of_files", "model", "artifact_digest"),
 )
 ROLES = Table(
     "governance_roles",

@@ -80,8 +80,8 @@ def alias(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     """Aliases that no move brings with it; `promote`, `challenge` and `serve` are asked for by theirs."""
     alias = ask.subject
     if alias in MOVED_ALIASES:
-        if facts.present == ask.value:
-            return []
+        if facts.present == ask.value:  # nothing moves
+            return takes_role("setting aliases", (*rules.moves.registration, *rules.moves.production), ask)
         how = "promote a version, or take the challenger back" if alias == CHALLENGER else "promote or roll back"
         return [f"the alias {alias} moves with the version's stage alone: {how}"]
     if any(resembles(alias, each) for each in MOVED_ALIASES):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from model_governance.rules.base import Reason, Strict
 
-__all__ = ["Approvals", "Freeze", "GovernanceRules", "Moves", "Role", "Trust"]
+__all__ = ["Approvals", "Freeze", "GovernanceRules", "Moves", "Role", "Trust", "WeeklyFreeze"]
 
 Role = Literal["data_scientist", "reviewer", "operator", "auditor", "admin", "validator", "rollout", "break_glass"]
-_SHORT = "Roles that may do it."
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WEEKLY = rf"^({'|'.join(_DAYS)}) ([01]\d|2[0-3]):[0-5]\d$"
 
 
 class Approvals(Strict):
@@ -78,11 +80,52 @@ class Freeze(Strict):
         return self.begins <= now < self.ends
 
 
+class WeeklyFreeze(Strict):
+    """The same hours of each week, in which nothing goes to Production."""
+
+    begins: str = Field(pattern=_WEEKLY, description="Day and time, such as `friday 15:00`.")
+    ends: str = Field(pattern=_WEEKLY, description="Day and time of the first moment after it; may be next week.")
+    zone: str = Field("UTC", description="Time zone of both, such as `Europe/Berlin`.")
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _a_time_that_is(self) -> Self:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"there is no time zone {self.zone!r}; expected one such as Europe/Berlin") from error
+        if self.begins == self.ends:
+            raise ValueError(f"it ends when it begins, {self.begins}; it would hold always or never")
+        return self
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is frozen now; `now` has a time zone.
+
+        Examples
+        --------
+        >>> from datetime import UTC
+        >>> weekend = WeeklyFreeze(begins="friday 15:00", ends="monday 07:00", reason="nobody is there")
+        >>> [weekend.holds(datetime(2026, 11, day, 8, tzinfo=UTC)) for day in (20, 21, 23)]
+        [False, True, False]
+        """
+        local = now.astimezone(ZoneInfo(self.zone))
+        minute = (local.weekday() * 24 + local.hour) * 60 + local.minute
+        begins, ends = _minute(self.begins), _minute(self.ends)
+        return begins <= minute < ends if begins < ends else minute >= begins or minute < ends
+
+
+def _minute(moment: str) -> int:
+    """Minutes since Monday, 00:00."""
+    day, time = moment.split()
+    hour, minute = time.split(":")
+    return (_DAYS.index(day) * 24 + int(hour)) * 60 + int(minute)
+
+
 class GovernanceRules(Strict):
     """What a governed server enforces; its defaults are strict."""
 
     enforce: bool = Field(True, description="false lets everything pass and still writes it to the audit log.")
-    moves: Moves = Field(default=Moves(), description=_SHORT)
+    moves: Moves = Field(default=Moves(), description="Which roles may do what.")
     approvals: Approvals = Field(default=Approvals(), description="What a promotion needs of persons.")
     four_eyes: bool = Field(
         True,
@@ -96,6 +139,7 @@ class GovernanceRules(Strict):
         "so that nobody writes them past the server; anywhere by default.",
     )
     freezes: tuple[Freeze, ...] = Field((), description="Times in which nothing is promoted.")
+    weekly_freezes: tuple[WeeklyFreeze, ...] = Field((), description="Hours of each week in which nothing is.")
     protected_aliases: tuple[str, ...] = Field(
         (),
         description="Further aliases, as shell patterns, that only a version which may be the champion carries; "
