@@ -156,9 +156,9 @@ class Deciding(SqlAlchemyStore):
     ) -> tuple[str, ...]:
         """Why whoever asks could not do something to a version now; empty where they could. Changes nothing."""
         number = str(_validate_model_version(version))
-        read = self._read(name, number)
+        actor = current_actor()
+        read = self._read(name, number, actor)
         with self.ManagedSessionMaker() as session:
-            actor = current_actor()
             held = roles.roles_of(session, self.rules, actor)
             ask = Ask(action, actor.name, held, name, number, comment=comment)
             facts = known(session, ask, self.rules, read, self.server_policy.digest, get_current_time_millis())
@@ -200,17 +200,16 @@ class Deciding(SqlAlchemyStore):
         actor = current_actor()
         read = Read()
         takes_files = self.rules.enforce and self._takes_files(action, subject)
-        if number is not None and takes_files and self.roles_of(actor):
-            read = self._read(name, number)
+        if number is not None and takes_files:
+            read = self._read(name, number, actor)
         try:
             with self.transactions.writing() as session:
                 now = get_current_time_millis()
                 held = roles.roles_of(session, self.rules, actor)
                 ask = Ask(action, actor.name, held, name, number, subject, value, comment)
-                if name and action != "create model":
-                    self._get_registered_model(session, name)
-                if number is not None:
-                    self._row(session, name, number)
+                # held here as long as the transaction, so that the session reads neither of them again
+                model = self._get_registered_model(session, name) if name and action != "create model" else None
+                row = self._row(session, name, number) if number is not None else None
                 facts = known(session, ask, self.rules, read, self.server_policy.digest, now)
                 reasons = decide(ask, facts, self.rules) if self.rules.enforce else ()
                 # whoever is nobody here learns nothing of the version, and costs no reading of its files
@@ -221,6 +220,7 @@ class Deciding(SqlAlchemyStore):
                 done = do(open_)
                 session.flush()
                 append(session, self._entry(open_))
+                del model, row
                 return done
         except _Refused as refused:
             self._tell_refusal(actor, action, refused)
@@ -254,12 +254,16 @@ class Deciding(SqlAlchemyStore):
             action == "alias" and any(matches(alias, each) for each in self.rules.protected_aliases)
         )
 
-    def _read(self, name: str, number: str) -> Read:
-        """Files and verdict, before the transaction: hashing takes long, and writers wait for each other."""
-        version = self.get_model_version(name, number)
+    def _read(self, name: str, number: str, actor: Actor) -> Read:
+        """Files and verdict, before the transaction: hashing takes long, and writers wait for each other.
+
+        Nothing is read for whoever is nobody here.
+        """
         with self.ManagedSessionMaker() as session:
+            if not roles.roles_of(session, self.rules, actor):
+                return Read()
             row = self._row(session, name, number)
-            location = row.storage_location or row.source
+            location, version = row.storage_location or row.source, row.to_mlflow_entity()
         return Read(
             read_files(location, self.artifact_destination), failed_gates(version, self.artifact_destination)
         )

@@ -75,12 +75,7 @@ def bring_about(
         update={"earlier": standing.earlier[-MOST_EARLIER:], "marks": {}, "pending": False}
     )
     for number, tags in marks.items():
-        for key, value in tags.items():
-            session.merge(
-                SqlModelVersionTag(
-                    workspace=DEFAULT_WORKSPACE_NAME, name=name, version=int(number), key=key, value=value
-                )
-            )
+        _mark(session, name, int(number), tags)
     _write_aliases(session, name, standing)
     session.merge(
         SqlRegisteredModelTag(
@@ -93,6 +88,22 @@ def bring_about(
     model.last_updated_time = now
     session.flush()
     session.expire_all()  # whoever reads on sees what stands in the tables
+
+
+def _mark(session: Session, name: str, number: int, tags: Mapping[str, str]) -> None:
+    query: Any = select(SqlModelVersionTag).where(
+        SqlModelVersionTag.workspace == DEFAULT_WORKSPACE_NAME,
+        SqlModelVersionTag.name == name,
+        SqlModelVersionTag.version == number,
+    )
+    present = {tag.key: tag for tag in session.scalars(query)}
+    for key, value in tags.items():
+        if key in present:
+            present[key].value = value
+        else:
+            made: Any = SqlModelVersionTag(name=name, version=number, key=key, value=value)
+            made.workspace = DEFAULT_WORKSPACE_NAME
+            session.add(made)
 
 
 def _aliases(session: Session, name: str) -> dict[str, str]:
@@ -113,19 +124,21 @@ def _newest(session: Session, name: str, stage: str) -> str | None:
 
 
 def _write_aliases(session: Session, name: str, standing: Standing) -> None:
-    present = _aliases(session, name)
+    query: Any = select(SqlRegisteredModelAlias).where(
+        SqlRegisteredModelAlias.workspace == DEFAULT_WORKSPACE_NAME, SqlRegisteredModelAlias.name == name
+    )
+    present = {row.alias: row for row in session.scalars(query)}
     for alias, wanted in standing.aliases().items():
-        if wanted == present.get(alias):
-            continue
+        row = present.get(alias)
         if wanted is None:
-            key = {"workspace": DEFAULT_WORKSPACE_NAME, "name": name, "alias": alias}
-            session.delete(session.get_one(SqlRegisteredModelAlias, key))
+            if row is not None:
+                session.delete(row)
+        elif row is not None:
+            row.version = int(wanted)
         else:
-            session.merge(
-                SqlRegisteredModelAlias(
-                    workspace=DEFAULT_WORKSPACE_NAME, name=name, alias=alias, version=int(wanted)
-                )
-            )
+            made: Any = SqlRegisteredModelAlias(name=name, alias=alias, version=int(wanted))
+            made.workspace = DEFAULT_WORKSPACE_NAME
+            session.add(made)
 
 
 def _write_stages(session: Session, name: str, standing: Standing, now: int) -> None:

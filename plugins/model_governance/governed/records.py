@@ -11,12 +11,12 @@ from typing import Any
 from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import delete, insert, or_, select, text, update
+from sqlalchemy import delete, insert, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from model_governance.governed.questions import Review
 from model_governance.governed.roles import by_account, granted
-from model_governance.governed.tables import CREATORS, REVIEWS, ROLES, TAG_WRITERS
+from model_governance.governed.tables import CREATORS, REVIEWS, TAG_WRITERS
 from model_governance.rules.governance import GovernanceRules
 
 __all__ = [
@@ -83,28 +83,23 @@ def authors_of(
     The run and the logged model are found in everything that the version says of where it came from, and in the
     path of its files, so that leaving one out hides nobody.
     """
-    found: set[str] = set()
+    made = {(RUN, run) for run in further_runs}
     seen: set[tuple[str, int]] = set()
-    runs = set(further_runs)
     row: VersionRow | None = version
     while row is not None and (row.name, row.version) not in seen and len(seen) < _FURTHEST:
         seen.add((row.name, row.version))
         told = f"{row.source or ''} {row.storage_location or ''}".split(" ")
-        found |= _creators(session, VERSION, [f"{row.name}/{row.version}"])
-        found |= _creators(session, TRAINED, [f"{row.name}/{row.version}"])
-        found |= _creators(session, LOGGED_MODEL, [each for text in told for each in _LOGGED.findall(text)])
-        runs |= {each for text in told for each in _RUN.findall(text)} | ({row.run_id} if row.run_id else set())
+        made |= {(VERSION, f"{row.name}/{row.version}"), (TRAINED, f"{row.name}/{row.version}")}
+        made |= {(LOGGED_MODEL, each) for text in told for each in _LOGGED.findall(text)}
+        made |= {(RUN, each) for text in told for each in _RUN.findall(text)}
+        made |= {(RUN, row.run_id)} if row.run_id else set()
         copied = _REGISTERED.fullmatch(row.source or "")
         row = _version(session, copied[1], int(copied[2])) if copied else None
-    found |= _creators(session, RUN, runs)
+    told_of = tuple_(CREATORS.c.kind, CREATORS.c.id).in_(sorted(made))
+    found = {str(each) for each in session.scalars(select(CREATORS.c.creator).where(told_of))}
     roles = by_account(granted(session, rules))
     recording = set(rules.evidence.roles)
     return frozenset(each for each in found if not roles.get(each, frozenset()) & recording)
-
-
-def _creators(session: Session, kind: str, ids: Iterable[str]) -> set[str]:
-    query = select(CREATORS.c.creator).where(CREATORS.c.kind == kind, CREATORS.c.id.in_(list(ids)))
-    return {str(each) for each in session.scalars(query)}
 
 
 def _version(session: Session, name: str, number: int) -> VersionRow | None:
@@ -222,9 +217,7 @@ def untrusted_tags(
 
 def somebody_is(session: Session, role: str, rules: GovernanceRules) -> bool:
     """Whether anybody has a role."""
-    if any(role in roles for roles in rules.accounts.values()):
-        return True
-    return session.scalar(select(ROLES.c.user).where(ROLES.c.role == role).limit(1)) is not None
+    return any(each.role == role for each in granted(session, rules))
 
 
 def forget_version(session: Session, name: str, version: str) -> None:

@@ -21,6 +21,7 @@ ALL_ROLES: tuple[Role, ...] = get_args(Role)
 SERVICE_ROLES: frozenset[str] = frozenset({"validator", "rollout"})
 """Roles of programs. One log-in is a person or a program: evidence is not recorded by whoever judges it."""
 
+_KEPT = "governance grants"
 POLICY = "(policy)"
 """Who granted a role that the policy's file gives."""
 
@@ -55,7 +56,13 @@ def known_role(role: str) -> Role:
 
 
 def granted(session: Session, rules: GovernanceRules, user: str | None = None) -> tuple[Grant, ...]:
-    """Everything that was granted, or what was granted to one log-in; sorted by log-in and role."""
+    """Everything that was granted, or what was granted to one log-in; sorted by log-in and role.
+
+    Everything is read once in a session, and kept there until somebody's roles change in it.
+    """
+    everybody: tuple[Grant, ...] | None = session.info.get(_KEPT)
+    if everybody is not None:
+        return tuple(each for each in everybody if user in (None, each.user))
     query = select(ROLES) if user is None else select(ROLES).where(ROLES.c.user == user)
     found = {
         (account, role): Grant(account, role, POLICY, 0)
@@ -65,7 +72,10 @@ def granted(session: Session, rules: GovernanceRules, user: str | None = None) -
     }
     for row in session.execute(query):
         found[row.user, row.role] = Grant(row.user, row.role, row.granted_by, row.granted_at)
-    return tuple(found[key] for key in sorted(found))
+    grants = tuple(found[key] for key in sorted(found))
+    if user is None:
+        session.info[_KEPT] = grants
+    return grants
 
 
 def roles_of(session: Session, rules: GovernanceRules, actor: Actor) -> frozenset[str]:
@@ -88,6 +98,7 @@ def clash(present: frozenset[str], role: str) -> str:
 
 def grant(session: Session, user: str, role: Role, by: str, at: int) -> None:
     """Write a role down; nothing changes where it stands already."""
+    session.info.pop(_KEPT, None)
     present = select(ROLES.c.role).where(ROLES.c.user == user, ROLES.c.role == role)
     if session.scalar(present) is None:
         session.execute(insert(ROLES).values(user=user, role=role, granted_by=by, granted_at=at))
@@ -95,6 +106,7 @@ def grant(session: Session, user: str, role: Role, by: str, at: int) -> None:
 
 def withdraw(session: Session, user: str, role: Role) -> bool:
     """Take a role away; whether it stood there."""
+    session.info.pop(_KEPT, None)
     gone = delete(ROLES).where(ROLES.c.user == user, ROLES.c.role == role)
     return bool(session.connection().execute(gone).rowcount)
 

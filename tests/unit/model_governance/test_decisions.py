@@ -169,8 +169,10 @@ def test_rules_that_cannot_be(section: dict[str, Any], sentence: str) -> None:
 
 @given(
     action=st.sampled_from(sorted(_DECISIONS)),
-    subject=st.sampled_from(["", "gates", "champion", "serving", "governance.standing", "colour", "reviewer"]),
-    value=st.sampled_from([None, "passed", "2"]),
+    subject=st.sampled_from(
+        ["", "gates", "champion", "previous", "serving", "governance.standing", "colour", "reviewer"]
+    ),
+    value=st.sampled_from([None, "passed", "2", "3"]),
     version=st.sampled_from([None, "1", "2"]),
 )
 def test_whoever_has_no_role_does_nothing(
