@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.validation import _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy import select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from model_governance.governed import records, roles
@@ -30,7 +33,7 @@ from model_governance.governed.actor import Actor, current_actor
 from model_governance.governed.audit.chain import Entry, append
 from model_governance.governed.current_policy import server_policy
 from model_governance.governed.decisions import Action, Ask, Facts, decide
-from model_governance.governed.files import failed_gates, read_files
+from model_governance.governed.files import failed_gates, measuring_runs, read_files
 from model_governance.governed.knowing import Read, known
 from model_governance.governed.protected import matches
 from model_governance.governed.tables import AUDIT, create_tables
@@ -98,7 +101,7 @@ class Deciding(SqlAlchemyStore):
             )
         self.server_policy = server_policy()
         super().__init__(database_of(store_uri))
-        create_tables(self.engine)
+        _create_tables(self.engine)
         self.artifact_destination = artifact_uri
         self.transactions = Transactions(self.ManagedSessionMaker)
         self.ManagedSessionMaker = self.transactions
@@ -264,8 +267,13 @@ class Deciding(SqlAlchemyStore):
                 return Read()
             row = self._row(session, name, number)
             location, version = row.storage_location or row.source, row.to_mlflow_entity()
+        destination = self.artifact_destination
+        asked = self.rules.evidence.measured_by
         return Read(
-            read_files(location, self.artifact_destination), failed_gates(version, self.artifact_destination)
+            read_files(location, destination),
+            version.tags.get("evidence_digest", ""),
+            measuring_runs(version, destination) if asked else None,
+            failed_gates(version, destination),
         )
 
     def _row(self, session: Session, name: str, version: str | int) -> records.VersionRow:
@@ -305,6 +313,19 @@ class Deciding(SqlAlchemyStore):
             )
 
         self._asked("grant" if give else "withdraw role", "", do, subject=user, value=role if give else None)
+
+
+def _create_tables(engine: Engine) -> None:
+    """Create what is not there, while other workers of the server may be doing the same."""
+    for tries_left in reversed(range(5)):
+        try:
+            create_tables(engine)
+        except DBAPIError:  # another worker was first
+            if not tries_left:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def database_of(store_uri: str) -> str:

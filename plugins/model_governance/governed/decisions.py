@@ -18,6 +18,7 @@ from model_governance.governed.needs import (
     may_serve,
     objections,
     takes_role,
+    too_long,
 )
 from model_governance.governed.questions import Action, Ask, Evidence, Facts, Review
 from model_governance.rules.governance import GovernanceRules
@@ -47,6 +48,7 @@ def _promote(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     found = takes_role("moving a version to Production", rules.moves.production, ask)
     if ask.version == facts.standing.champion:
         return found  # nothing moves
+    found += too_long(ask)
     found += may_serve(ask, facts, rules)
     found += judged_otherwise(facts)
     return found + _frozen(facts, rules)

@@ -20,9 +20,10 @@ from pydantic import ValidationError
 
 from model_governance.artifact import artifact_digest
 from model_governance.errors import GovernanceError
+from model_governance.evidence import Evidence as Recorded
 from model_governance.gates import Verdict
 
-__all__ = ["Files", "failed_gates", "own_location", "read_files"]
+__all__ = ["Files", "failed_gates", "measuring_runs", "own_location", "read_files"]
 
 _DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 _ANCHOR = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -92,6 +93,21 @@ def failed_gates(version: ModelVersion, destination: str | None) -> tuple[str, .
     if folder != f"governance/{hashlib.sha256(content.encode()).hexdigest()[:16]}":
         return ()
     return tuple(row.sentence() for row in verdict.failures)
+
+
+def measuring_runs(version: ModelVersion, destination: str | None) -> tuple[str, ...] | None:
+    """The runs that measured a version, as its evidence tells; None where that cannot be read or was changed."""
+    folder, run_id = version.tags.get("evidence", ""), version.tags.get("source_run_id", "")
+    if not _FOLDER.fullmatch(folder):
+        return None
+    try:
+        root = MlflowClient().get_run(run_id).info.artifact_uri or ""
+        evidence = Recorded.model_validate_json(_text(own_location(f"{root}/{folder}/evidence.json", destination)))
+    except (MlflowException, OSError, ValidationError, UnicodeDecodeError):
+        return None
+    if evidence.digest != version.tags.get("evidence_digest"):
+        return None
+    return tuple(dict.fromkeys(each.run_id for each in evidence.evaluations))
 
 
 def _text(uri: str) -> str:

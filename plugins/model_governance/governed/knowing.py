@@ -16,9 +16,10 @@ from model_governance.errors import TamperError
 from model_governance.governed.files import Files
 from model_governance.governed.moves import current_standing
 from model_governance.governed.protected import MOVED_ALIASES, matches
-from model_governance.governed.questions import IS_CHALLENGER, IS_PROMPT, Action, Ask, Evidence, Facts
+from model_governance.governed.questions import IS_CHALLENGER, IS_PROMPT, Action, Ask, Evidence, Facts, Measurer
 from model_governance.governed.records import (
     MODEL,
+    RUN,
     VERSION,
     VersionRow,
     authors_of,
@@ -28,7 +29,7 @@ from model_governance.governed.records import (
     somebody_is,
     untrusted_tags,
 )
-from model_governance.governed.roles import granted
+from model_governance.governed.roles import by_account, granted
 from model_governance.governed.tables import REVIEWS
 from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import SERVING, Standing
@@ -47,6 +48,8 @@ class Read:
     """What was read before the transaction began, because it takes long: the files and the verdict."""
 
     files: Files = field(default_factory=Files)
+    evidence_digest: str = ""
+    measured_in: tuple[str, ...] | None = None
     failed: tuple[str, ...] = ()
 
 
@@ -119,6 +122,7 @@ def _judged(
         session, version, tags, [key for key in _EVIDENCE if key in tags], rules
     )
     run = tags.get("source_run_id")
+    same = read.evidence_digest == tags.get("evidence_digest", "")  # or somebody judged it anew meanwhile
     return replace(
         facts,
         authors=authors_of(session, version, [run] if run else [], rules),
@@ -130,7 +134,8 @@ def _judged(
             judged_against=tags.get("judged_against"),
             untrusted=untrusted,
             written_at=written_at,
-            failed=read.failed,
+            measured=_measurers(session, read.measured_in, rules) if same else None,
+            failed=read.failed if same else (),
         ),
         files=read.files.digest,
         files_trouble=read.files.trouble,
@@ -143,6 +148,16 @@ def _judged(
         ),
         rollout=somebody_is(session, "rollout", rules),
     )
+
+
+def _measurers(
+    session: Session, runs: tuple[str, ...] | None, rules: GovernanceRules
+) -> dict[str, Measurer] | None:
+    if runs is None:
+        return None
+    roles = by_account(granted(session, rules))
+    made = {run: creator_of(session, RUN, run) for run in runs}
+    return {run: Measurer(who, roles.get(who or "", frozenset())) for run, who in made.items()}
 
 
 def _of_model(

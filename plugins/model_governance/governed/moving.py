@@ -31,6 +31,7 @@ VERDICTS: Mapping[str, Action] = {
 """What a reviewer can say."""
 
 _LONGEST_TAG = 5000
+_LONGEST_IN_STANDING = 300  # the standing is one tag of the model, and its comment may need escapes
 _SAID_NO = frozenset({"rejected", "rolled back"})
 
 
@@ -47,7 +48,7 @@ class Moving(Deciding):
         MlflowException
             PERMISSION_DENIED with everything that is missing.
         """
-        number = str(_validate_model_version(version))
+        number, comment = str(_validate_model_version(version)), _said(comment)
 
         def do(open_: Open) -> Standing:
             standing = open_.facts.standing
@@ -121,6 +122,7 @@ class Moving(Deciding):
             PERMISSION_DENIED with everything that is missing; RESOURCE_CONFLICT where somebody moved a version at
             the same moment.
         """
+        reason = _said(reason)
         with self.ManagedSessionMaker() as session:
             number = self._way_back(session, name)
 
@@ -156,7 +158,7 @@ class Moving(Deciding):
 
     def break_glass(self, name: str, version: str | int, reason: str) -> Standing:
         """Make a version the champion without approvals and evidence, as the role break_glass, with a reason."""
-        number = str(_validate_model_version(version))
+        number, reason = str(_validate_model_version(version)), _said(reason)
 
         def do(open_: Open) -> Standing:
             at = _written(open_.now)
@@ -200,7 +202,7 @@ class Moving(Deciding):
             raise MlflowException(
                 f"expected a verdict of {', '.join(VERDICTS)}, got {verdict!r}", INVALID_PARAMETER_VALUE
             )
-        number, comment = str(_validate_model_version(version)), comment.strip()
+        number, comment = str(_validate_model_version(version)), _said(comment)
 
         def do(open_: Open) -> Standing:
             standing, at, who = open_.facts.standing, _written(open_.now), open_.actor.name
@@ -283,10 +285,15 @@ def _move(action: str, version: str, open_: Open, comment: str) -> Move:
             "action": action,
             "version": version,
             "by": open_.actor.name,
-            "comment": comment,
+            "comment": comment[:_LONGEST_IN_STANDING],
             "at": _written(open_.now),
         }
     )
+
+
+def _said(comment: str) -> str:
+    """A comment as both databases keep it."""
+    return comment.replace("\0", "\ufffd").strip()
 
 
 def _written(now: int) -> str:

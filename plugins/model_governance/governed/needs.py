@@ -22,6 +22,7 @@ __all__ = [
     "may_serve",
     "objections",
     "takes_role",
+    "too_long",
 ]
 
 _REVIEWS = {"reject": "rejected it", "changes": "asked for changes", "rolled back": "rolled it back"}
@@ -37,6 +38,11 @@ def takes_role(what: str, wanted: Iterable[str], ask: Ask) -> list[str]:
 def lacks_reason(ask: Ask) -> list[str]:
     if not ask.comment.strip():
         return ["a reason is missing; say why in a sentence"]
+    return too_long(ask)
+
+
+def too_long(ask: Ask) -> list[str]:
+    """A reason that nobody would read."""
     return [] if len(ask.comment) <= 1000 else [f"the reason has {len(ask.comment)} characters; 1000 fit"]
 
 
@@ -85,6 +91,7 @@ def lacks_evidence(facts: Facts, rules: GovernanceRules) -> list[str]:
         return [*found, f"nobody has judged it by the gates; an account of role {writers} registers it"]
     if evidence.gates != "passed":
         found.extend(evidence.failed or ["it did not pass its gates; its description says which"])
+    found.extend(_measured_by_others(facts, rules))
     missing = [
         tag
         for tag, value in (
@@ -107,6 +114,23 @@ def lacks_evidence(facts: Facts, rules: GovernanceRules) -> list[str]:
             f"{rules.evidence.max_age_days:g} days; evaluate and register it again"
         )
     return found
+
+
+def _measured_by_others(facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Whoever makes a model does not measure it, where the policy says so."""
+    wanted, measured = rules.evidence.measured_by, facts.evidence.measured
+    if not wanted or facts.evidence.gates != "passed":
+        return []
+    if measured is None:
+        return ["its evidence cannot be read, so nobody knows who measured it; register it again"]
+    if not measured:
+        return [f"nobody recorded an evaluation of it; an account of role {' or '.join(wanted)} evaluates it"]
+    return [
+        f"it was measured in run {run} by {by.account or 'nobody who is known'}; figures count from an account of "
+        f"role {' or '.join(wanted)} alone"
+        for run, by in measured.items()
+        if not by.roles & set(wanted)
+    ]
 
 
 def judged_otherwise(facts: Facts) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from model_governance.standing import Standing
 
-__all__ = ["IS_CHALLENGER", "IS_PROMPT", "Action", "Ask", "Evidence", "Facts", "Review"]
+__all__ = ["IS_CHALLENGER", "IS_PROMPT", "Action", "Ask", "Evidence", "Facts", "Measurer", "Review"]
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 """MLflow's tag of a registered model that is a prompt."""
@@ -77,6 +78,14 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurer:
+    """Who made a run that measured: the log-in, None where nobody was seen, and what it is today."""
+
+    account: str | None = None
+    roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The tags of a version that tell what was measured, and who wrote them.
 
@@ -86,6 +95,8 @@ class Evidence:
         Tags that were not written by anybody whose evidence counts.
     written_at : datetime or None
         When the verdict was written.
+    measured : mapping of str to Measurer, or None
+        Runs that measured it, and who made each; None where the evidence cannot be read.
     failed : tuple of str
         Sentences of the gates that failed, as far as the verdict can be read.
     """
@@ -97,6 +108,7 @@ class Evidence:
     judged_against: str | None = None
     untrusted: tuple[str, ...] = ()
     written_at: datetime | None = None
+    measured: Mapping[str, Measurer] | None = None
     failed: tuple[str, ...] = ()
 
 

@@ -32,6 +32,11 @@ class Trust(Strict):
         True, description="A version needs evidence that its gates passed; false for a registry without gates."
     )
     roles: tuple[Role, ...] = Field(("validator",), min_length=1, description="Roles whose evidence counts.")
+    measured_by: tuple[Role, ...] = Field(
+        (),
+        description="Roles whose log-in must have recorded every evaluation that the evidence rests on, so that "
+        "nobody measures their own model; anybody may by default.",
+    )
     max_age_days: float = Field(30, gt=0, description="Oldest age of evidence that counts, in days.")
 
 

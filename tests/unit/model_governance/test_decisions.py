@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model_governance.governed.decisions import _DECISIONS, Ask, Evidence, Facts, Review, decide
+from model_governance.governed.questions import Measurer
 from model_governance.governed.roles import ALL_ROLES
 from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import Standing
@@ -97,6 +98,21 @@ def test_everything_that_is_missing_is_said_at_once() -> None:
 def test_what_evidence_must_be(facts: dict[str, Any], sentence: str) -> None:
     found = decide(ROB, replace(GOOD, **facts), rules())
     assert any(each.startswith(sentence) for each in found), found
+
+
+def test_nobody_measures_their_own_model() -> None:
+    apart = rules(evidence={"measured_by": ["validator"]})
+
+    def found(measured: Any) -> tuple[str, ...]:
+        return decide(ROB, replace(GOOD, evidence=replace(GOOD.evidence, measured=measured)), apart)
+
+    assert found({"r1": Measurer("ci", frozenset({"validator"}))}) == ()
+    assert found({"r1": Measurer("ci", frozenset({"validator"})), "r2": Measurer("ann")}) == (
+        "it was measured in run r2 by ann; figures count from an account of role validator alone",
+    )
+    assert found({"r1": Measurer()})[0].startswith("it was measured in run r1 by nobody who is known")
+    assert found({}) == ("nobody recorded an evaluation of it; an account of role validator evaluates it",)
+    assert found(None)[0].startswith("its evidence cannot be read")
 
 
 def test_where_files_lie() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.tracking._model_registry.utils import _get_store
 
 from model_governance import (
     Policy,
     TransitionError,
     check,
+    evaluation_of,
     promote,
     register,
     reject,
@@ -22,8 +24,10 @@ from model_governance import (
     sync,
 )
 from model_governance.governed.actor import Actor, acting
+from model_governance.governed.current_policy import ServerPolicy
 from model_governance.governed.store import GovernedStore
 from model_governance.governed.tables import create_tables
+from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import read_standing
 
 ROLES = {"ann": "data_scientist", "rita": "reviewer", "otto": "operator", "validator": "validator"}
@@ -113,3 +117,28 @@ def test_a_model_that_fails_its_gates_says_which(governed: GovernedStore, regist
         (sentence, *_) = governed.missing("m", 1)
     assert "score" in sentence
     assert "0.4" in sentence
+
+
+def test_whoever_measures_is_read_from_the_evidence(
+    governed: GovernedStore,
+    registered: Callable[..., str],
+    make_model: Callable[..., str],
+    policy: Policy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apart = GovernanceRules.model_validate({"evidence": {"measured_by": ["validator"]}})
+    monkeypatch.setattr(governed, "server_policy", ServerPolicy(apart))
+    with pytest.raises(MlflowException, match="by ann; figures count from an account of role validator alone"):
+        registered(1)
+    uri = make_model(2, evaluate=False)
+    logged = MlflowClient().get_logged_model(uri.removeprefix("models:/"))
+    with acting(Actor("ann")):
+        governed.record_creator("run", logged.source_run_id)
+    with acting(Actor("validator")):
+        with evaluation_of(uri), mlflow.start_run() as run:
+            mlflow.log_metrics({"score": 0.8, "latency_ms": 20.0}, model_id=logged.model_id)
+        governed.record_creator("run", run.info.run_id)
+        number = register(uri, "m", policy).version
+    assert state() == ({"challenger": number}, {"1": "None", number: "Staging"})
+    with acting(Actor("rita")):
+        assert governed.missing("m", number) == ()
