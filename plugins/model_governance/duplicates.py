@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_STATE, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import INVALID_STATE, PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from model_governance.errors import TransitionError
 from model_governance.stages import NONE
@@ -21,6 +21,7 @@ from model_governance.standing import Standing, read_standing, versions_of
 
 __all__ = ["clear_leftovers", "doubled", "remove", "version_with"]
 
+_KEPT = ErrorCode.Name(PERMISSION_DENIED)
 _GONE = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_STATE)}
 
 
@@ -48,7 +49,11 @@ def clear_leftovers(client: MlflowClient, name: str, digest: str) -> None:
         if each.tags.get("artifact_digest") != digest or _is_decided(each) or _stands(each, standing):
             continue
         if each.version != first.version or _number_taken(each, versions.values()):
-            remove(client, each)
+            try:
+                remove(client, each)
+            except MlflowException as error:
+                if error.error_code != _KEPT:  # a governed server keeps what others made or decided on
+                    raise
 
 
 def remove(client: MlflowClient, version: ModelVersion) -> None:
