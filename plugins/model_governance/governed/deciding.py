@@ -38,7 +38,7 @@ from model_governance.governed.knowing import Read, known
 from model_governance.governed.protected import matches
 from model_governance.governed.tables import AUDIT, create_tables
 from model_governance.governed.transactions import Transactions
-from model_governance.rules.governance import GovernanceRules
+from model_governance.rules.governance import GovernanceRules, clash
 
 __all__ = ["Deciding", "Open", "database_of"]
 
@@ -296,7 +296,7 @@ class Deciding(SqlAlchemyStore):
         def do(open_: Open) -> None:
             present = frozenset(each.role for each in roles.granted(open_.session, self.rules, user))
             if give:
-                if why := roles.clash(present, role):
+                if why := clash({*present, role}):
                     raise _Refused((why,), open_.ask, open_.facts)
                 roles.grant(open_.session, user, known_role, open_.actor.name, open_.now)
             elif not roles.withdraw(open_.session, user, known_role) and role in present:

@@ -104,11 +104,12 @@ class Moving(Deciding):
 
         def do(open_: Open) -> Standing:
             standing = open_.facts.standing
+            open_.tell(before=open_.facts.stage, after=stage)
             if standing.challenger == number:
                 standing = self._stand(open_, standing.model_copy(update={"challenger": None}), {})
+                open_.tell(detail={"from": open_.facts.stage, "to": stage})
             row = self._row(open_.session, name, number)
             row.current_stage, row.last_updated_time = stage, open_.now
-            open_.tell(before=open_.facts.stage, after=stage)
             return standing
 
         return self._asked("archive", name, do, number, value=stage)

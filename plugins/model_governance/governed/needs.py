@@ -30,12 +30,14 @@ _DAY = timedelta(days=1)
 
 
 def takes_role(what: str, wanted: Iterable[str], ask: Ask) -> list[str]:
+    """One of some roles."""
     if ask.roles & set(wanted):
         return []
     return [f"{what} takes the role {' or '.join(wanted)}; {ask.who} has {', '.join(sorted(ask.roles)) or 'none'}"]
 
 
 def lacks_reason(ask: Ask) -> list[str]:
+    """A reason, of a length that somebody reads."""
     if not ask.comment.strip():
         return ["a reason is missing; say why in a sentence"]
     return too_long(ask)
@@ -47,6 +49,7 @@ def too_long(ask: Ask) -> list[str]:
 
 
 def four_eyes(what: str, ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Somebody else than whoever made the version, who must be known."""
     if not rules.four_eyes:
         return []
     if not facts.authors:
@@ -134,6 +137,7 @@ def _measured_by_others(facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def judged_otherwise(facts: Facts) -> list[str]:
+    """A verdict by today's policy, against today's champion."""
     evidence, champion = facts.evidence, facts.standing.champion or "none"
     found = []
     if facts.policy_digest and evidence.gates and evidence.policy_digest != facts.policy_digest:

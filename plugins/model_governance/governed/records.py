@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy import delete, insert, or_, select, text, tuple_, update
@@ -103,12 +102,12 @@ def authors_of(
 
 
 def _version(session: Session, name: str, number: int) -> VersionRow | None:
+    """A version, also one that was deleted since it was copied: who made it stays who made it."""
     return session.scalar(
         select(SqlModelVersion).where(
             SqlModelVersion.workspace == DEFAULT_WORKSPACE_NAME,
             SqlModelVersion.name == name,
             SqlModelVersion.version == number,
-            SqlModelVersion.current_stage != STAGE_DELETED_INTERNAL,
         )
     )
 

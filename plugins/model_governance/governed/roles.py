@@ -11,15 +11,12 @@ from sqlalchemy.orm import Session
 
 from model_governance.governed.actor import Actor
 from model_governance.governed.tables import ROLES
-from model_governance.rules.governance import GovernanceRules, Role
+from model_governance.rules.governance import SERVICE_ROLES, GovernanceRules, Role
 
 __all__ = ["ALL_ROLES", "SERVICE_ROLES", "Grant", "grant", "granted", "known_role", "roles_of", "withdraw"]
 
 ALL_ROLES: tuple[Role, ...] = get_args(Role)
 """data_scientist, reviewer, operator, auditor, admin, validator, rollout, break_glass."""
-
-SERVICE_ROLES: frozenset[str] = frozenset({"validator", "rollout"})
-"""Roles of programs. One log-in is a person or a program: evidence is not recorded by whoever judges it."""
 
 _KEPT = "governance grants"
 POLICY = "(policy)"
@@ -82,18 +79,6 @@ def roles_of(session: Session, rules: GovernanceRules, actor: Actor) -> frozense
     """What somebody who asks is. MLflow's mark of an admin makes an admin, and nothing else."""
     found = frozenset(each.role for each in granted(session, rules, actor.name)) if actor.name else frozenset()
     return found | {"admin"} if actor.is_admin and actor.name else found
-
-
-def clash(present: frozenset[str], role: str) -> str:
-    """Why a log-in of these roles cannot have another one; empty where it can."""
-    both = present | {role}
-    if both & SERVICE_ROLES and both - SERVICE_ROLES:
-        service, other = sorted(both & SERVICE_ROLES), sorted(both - SERVICE_ROLES)
-        return (
-            f"one log-in is a program ({', '.join(service)}) or a person ({', '.join(other)}); "
-            "make a log-in for each"
-        )
-    return ""
 
 
 def grant(session: Session, user: str, role: Role, by: str, at: int) -> None:

@@ -30,10 +30,12 @@ __all__ = [
 
 
 def register(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Make a model or a version."""
     return takes_role("registering", rules.moves.registration, ask)
 
 
 def describe(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Change a description; of a judged version it is what reviewers read."""
     if ask.version is not None and facts.evidence.gates is not None:
         # reviewers read the figures there
         return takes_role("changing the description of a version that was judged", rules.evidence.roles, ask)
@@ -41,6 +43,7 @@ def describe(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def tag(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Set or delete a tag of something that is there."""
     key = ask.subject
     if resembles(key, "governance.*"):
         return [f"the tag {key} is written by the server alone"]
@@ -95,6 +98,7 @@ def alias(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def serve(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Move the alias serving, which follows the champion or is the rollout's."""
     if facts.present == ask.value and ask.value is not None:
         return takes_role("moving the alias serving", (*rules.moves.production, "rollout"), ask)
     if not facts.rollout:
@@ -110,6 +114,7 @@ def serve(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def delete_version(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Only what is not in use, was decided on by nobody, and by whoever registered it."""
     found = takes_role("deleting", rules.moves.delete, ask)
     if facts.uses:
         found.append(f"the version is {', '.join(facts.uses)}")
@@ -121,6 +126,7 @@ def delete_version(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def delete_model(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Only where nothing of it served or was decided on."""
     found = takes_role("deleting", rules.moves.delete, ask)
     if facts.served or facts.standing.champion:
         found.append("a version of it is or was in Production")
@@ -138,6 +144,7 @@ def _own(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def rename(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Only what nobody loads by its name and nobody decided on."""
     found = takes_role("renaming a model", rules.moves.rename, ask)
     if facts.decided:
         # a no would not be found any more by whoever takes the old name
@@ -150,6 +157,7 @@ def rename(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def grant(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Give or take a role."""
     found = takes_role("giving and taking roles", ("admin",), ask)
     if ask.value is not None and rules.person(ask.subject) == rules.person(ask.who):
         found.append("nobody gives a role to themselves; another admin does")
@@ -157,4 +165,5 @@ def grant(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def webhook(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Change where MLflow tells of its own events."""
     return takes_role("webhooks", ("admin", "operator"), ask)

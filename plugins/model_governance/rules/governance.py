@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,11 +11,35 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from model_governance.rules.base import Reason, Strict
 
-__all__ = ["Approvals", "Freeze", "GovernanceRules", "Moves", "Role", "Trust", "WeeklyFreeze"]
+__all__ = [
+    "SERVICE_ROLES",
+    "Approvals",
+    "Freeze",
+    "GovernanceRules",
+    "Moves",
+    "Role",
+    "Trust",
+    "WeeklyFreeze",
+    "clash",
+]
 
 Role = Literal["data_scientist", "reviewer", "operator", "auditor", "admin", "validator", "rollout", "break_glass"]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKLY = rf"^({'|'.join(_DAYS)}) ([01]\d|2[0-3]):[0-5]\d$"
+
+
+SERVICE_ROLES: frozenset[str] = frozenset({"validator", "rollout"})
+"""Roles of programs. One log-in is a person or a program: evidence is not recorded by whoever judges it."""
+
+
+def clash(roles: Iterable[str]) -> str:
+    """Why one log-in cannot be all of this; empty where it can."""
+    service, other = sorted(set(roles) & SERVICE_ROLES), sorted(set(roles) - SERVICE_ROLES)
+    if not service or not other:
+        return ""
+    return (
+        f"one log-in is a program ({', '.join(service)}) or a person ({', '.join(other)}); make a log-in for each"
+    )
 
 
 class Approvals(Strict):
@@ -166,6 +191,13 @@ class GovernanceRules(Strict):
         accounts = [account.strip().casefold() for several in self.persons.values() for account in several]
         if len(set(accounts)) != len(accounts):
             raise ValueError("a log-in belongs to two persons; give it to one")
+        return self
+
+    @model_validator(mode="after")
+    def _a_person_or_a_program(self) -> Self:
+        for account, roles in self.accounts.items():
+            if why := clash(roles):
+                raise ValueError(f"{account}: {why}")
         return self
 
     def person(self, account: str) -> str:

@@ -175,6 +175,7 @@ def test_nothing_is_promoted_while_it_is_frozen() -> None:
             "there is no time zone 'Mars'",
         ),
         ({"accounts": {"ann": ["king"]}}, "king"),
+        ({"accounts": {"ann": ["validator", "reviewer"]}}, "ann: one log-in is a program"),
         ({"enforced": True}, "Extra inputs"),
     ],
 )
