@@ -27,7 +27,8 @@ def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
 
     A renamed pickle is a pickle. Covers all protocols, with anything behind their end; archives that hold one
     (torch, keras, npz); and NumPy arrays of objects. An archive that nobody can look through is taken for one: of
-    more than 100,000 files, nested more than three times, or with a member that cannot be unpacked.
+    more than 100,000 files, nested more than three times, with a member that cannot be unpacked, or with a list of
+    members that Python refuses to read: torch, which is less strict, loads what stands in it.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def _is_archive_of_pickles(stream: IO[bytes], depth: int) -> bool:
     try:
         archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False
+        return True
     with archive:
         members = archive.infolist()
         return len(members) > _MOST_MEMBERS or any(_may_hold(archive, each, depth) for each in members)

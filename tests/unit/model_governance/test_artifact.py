@@ -74,7 +74,7 @@ def _harmful(protocol: int) -> bytes:
         ("a.npy", _npy(np.arange(3)), False),
         ("a.bin", b"\x80\x04 plain weights", False),
         ("a.bin", b"\x80", False),
-        ("a.bin", b"PK\x03\x04 but no archive", False),
+        ("a.bin", b"PK\x03\x04 but no archive", True),
         ("a.txt", b"", False),
         ("a.txt", b"click==8.1\ncryptography==46.0\ne.g. this\n", False),
         ("a.py", b"import os\nimport sys\n.", False),
@@ -104,6 +104,24 @@ def test_of_two_members_of_one_name_both_are_looked_at(folder: Path) -> None:
             archive.writestr("weights", b"plain")
     artifact, _ = read_artifact(str(folder))
     assert {file.path: file.pickle for file in artifact.files}["a.zip"]
+
+
+@pytest.mark.parametrize("fault", ["version", "extra"])
+def test_a_list_of_members_that_python_refuses_hides_no_pickle(folder: Path, fault: str) -> None:
+    """`torch.load` takes both: a version 9.9 of the format, and an extra field longer than it can be."""
+    content = bytearray(_zip("data", _harmful(2)))
+    listed, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    if fault == "version":
+        content[listed + 6] = 99
+    else:
+        content[end:end] = b"\x99\x99\xff\x00\x00"
+        content[listed + 30] = 5
+        content[end + 5 + 12] += 5
+    with pytest.raises((NotImplementedError, zipfile.BadZipFile), match=r"version 9\.9|Corrupt extra field"):
+        zipfile.ZipFile(io.BytesIO(bytes(content)))
+    (folder / "a.bin").write_bytes(bytes(content))
+    artifact, _ = read_artifact(str(folder))
+    assert {file.path: file.pickle for file in artifact.files}["a.bin"]
 
 
 def test_what_cannot_be_unpacked_hides_no_pickle_behind_it(folder: Path) -> None:
