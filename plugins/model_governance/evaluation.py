@@ -145,7 +145,8 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
         time.sleep(0.0005)
     client, run_id = MlflowClient(), _measuring_run(source, began)
     record = _Record(began=began, ended=ended, digest=before, tables=table_digests(client, run_id))
-    shown = _evaluation(client.get_run(run_id), _metrics_of(_today(client, source)).get(run_id, []), kind, record)
+    measured = _metrics_of(_today(client, source)).get(run_id, [])
+    shown = _evaluation(client, client.get_run(run_id), measured, kind, record)
     metrics = metrics_digest(shown.metrics, _metrics_of_run(client, source, shown))
     client.set_tag(run_id, _tag(source, kind), record.model_copy(update={"metrics": metrics}).model_dump_json())
 
@@ -160,7 +161,7 @@ def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluatio
         except MlflowException:  # a run that was deleted for good took its record with it
             continue
         for kind, record in _read_records(run, _tag(source)):
-            found.append(_evaluation(run, metrics.get(run_id, ()), kind, record))
+            found.append(_evaluation(client, run, metrics.get(run_id, ()), kind, record))
     return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
 
 
@@ -229,13 +230,15 @@ def _metrics_of(logged: LoggedModel | None) -> dict[str, list[Metric]]:
     return metrics
 
 
-def _evaluation(run: Run, measured: Iterable[Metric], kind: str, record: _Record) -> Evaluation:
+def _evaluation(
+    client: MlflowClient, run: Run, measured: Iterable[Metric], kind: str, record: _Record
+) -> Evaluation:
     of_it = [metric for metric in measured if record.began <= metric.timestamp <= record.ended]
     return Evaluation(
         run_id=run.info.run_id,
         began=record.began,
         digest=record.digest,
-        metrics=tuple(_as_logged(metric, run) for metric in of_it),
+        metrics=tuple(_as_logged(client, metric, run) for metric in of_it),
         kind=kind,
         ended=record.ended,
         tables=record.tables,
@@ -243,19 +246,31 @@ def _evaluation(run: Run, measured: Iterable[Metric], kind: str, record: _Record
     )
 
 
-def _as_logged(metric: Metric, run: Run) -> Metric:
-    """MLflow's databases keep 0 for a model's metric that is not a number, and only the run's own says so."""
-    if metric.value == 0 and math.isnan(run.data.metrics.get(metric.key, 0.0)):
-        return Metric(
-            metric.key,
-            math.nan,
-            metric.timestamp,
-            metric.step,
-            dataset_name=metric.dataset_name,
-            dataset_digest=metric.dataset_digest,
-            run_id=metric.run_id,
-        )
-    return metric
+def _as_logged(client: MlflowClient, metric: Metric, run: Run) -> Metric:
+    """MLflow's databases keep 0 for a model's metric that is not a number, and only the run's own says so.
+
+    A run may have measured several models, or one several times: what it logged last says nothing of the others.
+    """
+    if metric.value != 0:
+        return metric
+    latest = {each.key: each for each in run.to_proto().data.metrics}.get(metric.key)
+    when = (metric.timestamp, metric.step)
+    if latest is not None and (latest.timestamp, latest.step) == when:
+        said = [latest.value]
+    else:
+        history = client.get_metric_history(run.info.run_id, metric.key)
+        said = [each.value for each in history if (each.timestamp, each.step) == when]
+    if not any(map(math.isnan, said)):
+        return metric
+    return Metric(
+        metric.key,
+        math.nan,
+        metric.timestamp,
+        metric.step,
+        dataset_name=metric.dataset_name,
+        dataset_digest=metric.dataset_digest,
+        run_id=metric.run_id,
+    )
 
 
 def _metrics_of_run(client: MlflowClient, source: Source, evaluation: Evaluation) -> list[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Callable
@@ -199,10 +200,22 @@ def test_no_number_is_no_number_whatever_the_database_keeps(make_model: MakeMode
     assert kept.value == 0
     (row,) = register(uri, "m", policy).verdict.failures
     assert (row.gate, row.got) == ("latency_ms", "nan")
-    # And who lets the run say 0 from now on is found out.
-    MlflowClient().log_metric(collect(uri).run_id, "latency_ms", 0.0)
-    with pytest.raises(TamperError, match="somebody logged one"):
-        collect(uri)
+    # And it stays none, whatever the run says from now on.
+    MlflowClient().log_metric(collect(uri).run_id, "latency_ms", 5.0)
+    (row,) = assess(uri, policy, "m").verdict.failures
+    assert (row.gate, row.got) == ("latency_ms", "nan")
+
+
+def test_of_two_models_that_one_run_measured_each_keeps_its_own_figures(make_model: MakeModel) -> None:
+    """Where the second one's figure is no number, the first one's zero is still a zero, and nobody changed it."""
+    first, second = make_model(1, evaluate=False), make_model(2, evaluate=False)
+    with mlflow.start_run() as active:
+        for uri, score in ((first, 0.0), (second, float("nan"))):
+            with evaluation_of(uri):
+                mlflow.log_metric("score", score, model_id=uri.removeprefix("models:/"))
+    assert collect(first).evaluation_run_id == collect(second).evaluation_run_id == active.info.run_id
+    assert _value(first) == 0
+    assert math.isnan(_value(second))
 
 
 @pytest.mark.parametrize("value", [1e-320, 0.1 + 0.2, -0.0, float("inf"), float("-inf"), 1.7976931348623157e308])
