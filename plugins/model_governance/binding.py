@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from pathlib import Path
 
 import mlflow
@@ -27,6 +28,8 @@ __all__ = ["MOST_TABLES", "metrics_digest", "require_same_table", "table_digests
 MOST_TABLES = 32
 """So that the record fits into a tag; 32 of them take about 3,000 characters."""
 _LARGEST = 256_000_000
+# Characters of digests and paths in the record: MLflow cuts what does not fit into a tag, without a word.
+_LONGEST = 6000
 
 
 def metrics_digest(of_model: Iterable[Metric], of_run: Iterable[Metric]) -> str:
@@ -55,7 +58,8 @@ def table_digests(client: MlflowClient, run_id: str) -> dict[str, str]:
     """SHA-256 of the tables among a run's artefacts, by their paths.
 
     A table is what `mlflow.log_table` wrote, in whichever folder, and any other JSON file at the artefacts' root;
-    those of more than 256 MB and those beyond the first 32 (logged tables first) are left out.
+    those of more than 256 MB are left out, and those beyond the first 32 (logged tables first), or beyond what
+    fits into a tag with their paths.
 
     Raises
     ------
@@ -74,7 +78,9 @@ def table_digests(client: MlflowClient, run_id: str) -> dict[str, str]:
         }
         paths = sorted(found, key=lambda path: (path not in logged, path))
         small = [path for path in paths if found[path] <= _LARGEST][:MOST_TABLES]
-        return {path: _sha256(run_id, path) for path in small}
+        # As the record is written: what JSON makes of a path may be longer than the path.
+        ends = accumulate(len(json.dumps({path: "0" * 64})) for path in small)
+        return {path: _sha256(run_id, path) for path, end in zip(small, ends, strict=True) if end <= _LONGEST}
     except (MlflowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(f"the tables of run {run_id} cannot be read: {error}; evaluate again") from error
 
@@ -102,7 +108,7 @@ def require_same_table(run_id: str, path: str, content: bytes, recorded: Mapping
     if path not in recorded:
         return (
             f"{path} of run {run_id} is not among the {len(recorded)} tables that its evaluation left (what "
-            f"log_table writes and JSON files at the artefacts' root, {MOST_TABLES} at most)"
+            f"log_table writes and JSON files at the artefacts' root, {MOST_TABLES} at most, fewer of long names)"
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest != recorded[path]:

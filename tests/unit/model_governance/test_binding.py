@@ -123,16 +123,20 @@ def test_which_tables_are_recorded(store: str, tmp_path: Path) -> None:
     assert found["root.json"] == digest_of({"a": 1})
 
 
-def test_the_record_of_many_tables_fits_into_its_tag(make_model: MakeModel) -> None:
+@pytest.mark.parametrize(
+    ("stem", "fitting"), [("a-rather-long-name" * 2, MOST_TABLES), ("n" * 240, 18), ("ä" * 110, 8)]
+)
+def test_the_record_of_many_tables_fits_into_its_tag(make_model: MakeModel, stem: str, fitting: int) -> None:
     uri = make_model(evaluate=False)
     with evaluation_of(uri), mlflow.start_run() as active:
         for number in range(MOST_TABLES + 3):
-            mlflow.log_dict({"n": number}, f"{'a-rather-long-name' * 2}-{number:03}.json")
+            mlflow.log_dict({"n": number}, f"{stem}-{number:03}.json")
         mlflow.log_metric("score", 1.0, model_id=uri.removeprefix("models:/"))
     record = MlflowClient().get_run(active.info.run_id).data.tags[record_tag(active.info.run_id)]
-    assert len(json.loads(record)["tables"]) == MOST_TABLES
+    assert len(json.loads(record)["tables"]) == fitting
     assert len(record) < 8000, "MLflow cuts longer ones"
-    assert re.search(r"-031\.json", record)
+    assert re.search(rf"-{fitting - 1:03}\.json", record)
+    assert collect(uri).evaluation_run_id == active.info.run_id
 
 
 def _value(uri: str, name: str = "score") -> float:
