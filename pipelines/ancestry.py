@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
@@ -98,13 +98,17 @@ def _parents(client: MlflowClient, run: Run) -> list[tuple[str | None, str]]:
 
 
 def _makers(client: MlflowClient, digest: str) -> list[str | None]:
-    """Trainings that made this checkpoint: more than one where it was made again."""
+    """Trainings that made this checkpoint: more than one where it was made again.
+
+    Deleted ones as well: until they are deleted for good their record says what was learnt, and no weight forgets.
+    """
     experiments, token = [], None
     while True:
-        page = client.search_experiments(page_token=token)
+        page = client.search_experiments(ViewType.ALL, page_token=token)
         experiments += [each.experiment_id for each in page]
         token = page.token
         if not token:
             break
-    made = client.search_runs(experiments, f"tags.{CHECKPOINT_TAG} = '{digest}'", max_results=_MOST)
+    of_it = f"tags.{CHECKPOINT_TAG} = '{digest}'"
+    made = client.search_runs(experiments, of_it, ViewType.ALL, max_results=_MOST)
     return [str(run.info.run_id) for run in made]

@@ -76,13 +76,21 @@ def test_weights_that_no_run_made_are_told() -> None:
     run = _trained("a4", begun_with="public4", weights="yolo11n.pt")
     told = (f"the weights yolo11n.pt (SHA-256 {_digest('public4')[:16]})",)
     assert ancestry(run) == Ancestry((run,), told)
-    gone = _trained("b4")
-    child = _trained("c4", begun_with="b4", optimised_from_run=gone)
-    MlflowClient().delete_run(gone)
-    assert len(ancestry(child).unknown) == 1, "a deleted run is found by its id, and not by its checkpoint"
     nowhere = ancestry(_trained(optimised_from_run="0" * 32)).unknown
     assert len(nowhere) == 1
     assert "which is gone" in nowhere[0]
+
+
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_who_deletes_a_training_does_not_make_its_weights_unknown(what: str) -> None:
+    experiment = MlflowClient().create_experiment(f"deleted {what}")
+    gone = _trained(f"{what} 6", experiment=experiment)
+    child = _trained(begun_with=f"{what} 6")
+    if what == "run":
+        MlflowClient().delete_run(gone)
+    else:
+        MlflowClient().delete_experiment(experiment)
+    assert ancestry(child) == Ancestry((child, gone), ())
 
 
 def test_a_chain_that_is_too_long_is_not_taken_for_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
