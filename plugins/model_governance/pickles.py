@@ -9,6 +9,8 @@ import zlib
 from pathlib import PurePath
 from typing import IO
 
+from model_governance.unpacked import unpacked
+
 __all__ = ["is_pickle"]
 
 _SUFFIXES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
@@ -26,9 +28,10 @@ def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
     """Whether a file of this name and content, read from its beginning, is a pickle or holds one.
 
     A renamed pickle is a pickle. Covers all protocols, with anything behind their end; archives that hold one
-    (torch, keras, npz); and NumPy arrays of objects. An archive that nobody can look through is taken for one: of
-    more than 100,000 files, nested more than three times, with a member that cannot be unpacked, or with a list of
-    members that Python refuses to read: torch, which is less strict, loads what stands in it.
+    (torch, keras, npz); NumPy arrays of objects; and any of these compressed, which joblib unpacks unasked. An
+    archive that nobody can look through is taken for one: of more than 100,000 files, nested more than three deep,
+    with a member that cannot be unpacked, or with a list of members that Python refuses to read: torch, which is
+    less strict, loads what stands in it.
 
     Parameters
     ----------
@@ -40,6 +43,10 @@ def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
     head = stream.read(_ARRAY_HEADER)
     if head.startswith(b"\x93NUMPY"):
         return b"'|O'" in head
+    stream.seek(0)
+    # What only seems to be compressed is looked at as it is, too.
+    if (inner := unpacked(stream)) is not None and (depth >= _DEEPEST or is_pickle("", inner, depth=depth + 1)):
+        return True
     stream.seek(0)
     if head.startswith(b"PK\x03\x04"):
         return depth >= _DEEPEST or _is_archive_of_pickles(stream, depth)

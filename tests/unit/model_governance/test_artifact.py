@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import pickle
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import joblib
 import mlflow
 import numpy as np
 import pytest
@@ -85,6 +91,24 @@ def test_a_pickle_is_known_by_name_and_by_content(folder: Path, name: str, conte
     (folder / name).write_bytes(content)
     artifact, _ = read_artifact(str(folder))
     assert {file.path: file.pickle for file in artifact.files}[name] is expected
+
+
+@pytest.mark.parametrize("kind", ["zlib", "gzip", "bz2", "lzma", "xz"])
+def test_joblib_unpacks_whatever_the_name_and_so_is_looked_behind_compression(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    joblib.dump({"weights": [1.0] * 100}, tmp_path / "made", compress=(kind, 3))
+    packed = (tmp_path / "made").read_bytes()
+    pack = {"zlib": zlib.compress, "gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    alone = partial(lzma.compress, format=lzma.FORMAT_ALONE)
+    plain = pack.get(kind, alone)(b"0.25 0.5 0.75\n" * 100)
+    for name, content in (("a.bin", packed), ("b.bin", plain), ("c.bin", plain[:4])):
+        (folder / name).write_bytes(content)
+    if kind == "gzip":  # one behind another
+        (folder / "a.bin").write_bytes(gzip.compress(b"") + packed)
+    artifact, _ = read_artifact(str(folder))
+    found = {file.path: file.pickle for file in artifact.files}
+    assert [found[name] for name in ("a.bin", "b.bin", "c.bin")] == [True, False, False]
 
 
 def test_an_archive_in_archives_ends(folder: Path) -> None:
