@@ -4,7 +4,7 @@
         server.post("rita", "model-versions/transition-stage", name="m", version="1", stage="Production")
         server.client("ann").create_registered_model("m")
 
-Both keep runs, registry and log-ins in files of `folder`, know the same people, and let every one of them edit every
+Both keep runs, registry and log-ins in files of `folder`, know the same people, and let each of them edit every
 model (`default_permission = EDIT`): what the governed server refuses, it refuses by itself.
 """
 
