@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-__all__ = ["FASTAPI", "FLASK", "GRAPHQL_MUTATIONS", "PAGES", "Kind", "kind_of", "unclassified"]
+__all__ = ["FASTAPI", "FLASK", "GRAPHQL_MUTATIONS", "PAGES", "SIGN_UP", "Kind", "kind_of", "unclassified"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PAGES = "governance."
 """How the endpoints of our own pages begin: they ask the store, and protect their forms themselves."""
+SIGN_UP = "<lambda>"
+"""Name of what takes basic-auth's sign-up form; Flask lets no second one be called so."""
 
 
 class Kind(StrEnum):
@@ -122,7 +124,7 @@ FLASK: dict[str, Kind] = {
     **_all(
         Kind.ACCOUNTS,
         """
-        create_user create_user_ui update_user_password update_user_admin delete_user
+        create_user update_user_password update_user_admin delete_user
         create_role update_role delete_role add_role_permission remove_role_permission update_role_permission
         assign_role unassign_role grant_user_permission revoke_user_permission
         _create_webhook _update_webhook _delete_webhook _test_webhook
@@ -137,6 +139,7 @@ FLASK: dict[str, Kind] = {
         _update_gateway_secret _delete_gateway_secret
         """,
     ),
+    SIGN_UP: Kind.ACCOUNTS,
     # Jobs, scorers and the demo run code in the server, or in a process that writes straight to its database.
     **_all(
         Kind.REFUSED,

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from model_governance.governed.actor import Actor, acting, current_actor
 from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source
-from model_governance.governed.endpoints import FLASK, GRAPHQL_MUTATIONS, PAGES, Kind, kind_of
+from model_governance.governed.endpoints import FLASK, GRAPHQL_MUTATIONS, PAGES, SIGN_UP, Kind, kind_of
 from model_governance.governed.throttle import FailedLogins, login_name
 from model_governance.governed.witness import Witness
 
@@ -250,7 +250,7 @@ class FlaskGate:
         elif kind is Kind.ACCOUNTS:
             user = _field("username") or request.form.get("username", "")
             own = user == current_actor().name
-            if request.endpoint in ("create_user", "create_user_ui", "delete_user") or (
+            if request.endpoint in ("create_user", SIGN_UP, "delete_user") or (
                 request.endpoint == "update_user_password" and not own
             ):
                 # who logs in under this name from now on may be somebody else

@@ -22,7 +22,7 @@ _SECRETS = (
     # password=..., "token": "...", in a query, a form, JSON or a Python dict
     (
         re.compile(
-            r"""((?:[\w-]*(?:password|passwd|secret|token|api[_-]?key|signature|credential))["']?\s*[=:]\s*)"""
+            r"""((?:[\w-]*(?:password|passwd|secret|token|(?:api|access)[_-]?key|signature|credential))["']?\s*[=:]\s*)"""
             r"""(?:"[^"]*"|'[^']*'|[^\s&,;"'}\])]+)""",
             re.IGNORECASE,
         ),

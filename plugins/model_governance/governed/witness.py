@@ -22,7 +22,7 @@ from model_governance.governed.tables import READS
 __all__ = ["Witness"]
 
 _logger = logging.getLogger(__name__)
-_STRANGERS_PER_MINUTE = 10  # entries per address and endpoint: whoever has no log-in must not fill the log
+_STRANGERS_PER_MINUTE = 10  # entries per address, endpoint and reason: strangers must not fill the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,9 @@ class Witness:
     """
 
     engine: Engine
-    _strangers: TTLCache[tuple[str, str], int] = field(default_factory=lambda: TTLCache(10_000, 60), init=False)
+    _strangers: TTLCache[tuple[str, str, str], int] = field(
+        default_factory=lambda: TTLCache(10_000, 60), init=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def refused(
@@ -53,7 +55,7 @@ class Witness:
 
         Never raises: what was refused stays refused where the database is away.
         """
-        if not actor.authenticated and self._enough(actor):
+        if not actor.authenticated and self._enough(actor, reason):
             return
         try:
             self._append(
@@ -93,8 +95,8 @@ class Witness:
         with Session(self.engine) as session, session.begin():
             append(session, entry)
 
-    def _enough(self, actor: Actor) -> bool:
-        key = (actor.address, actor.endpoint)
+    def _enough(self, actor: Actor, reason: str) -> bool:
+        key = (actor.address, actor.endpoint, reason)
         with self._lock:
             count = self._strangers.get(key, 0)
             self._strangers[key] = count + 1
