@@ -188,8 +188,9 @@ FASTAPI: dict[str, Kind] = {
 }
 """MLflow's FastAPI endpoints, which Flask never sees."""
 
-GRAPHQL_MUTATIONS = frozenset({"testMutation"})
-"""The mutations of MLflow's GraphQL that change nothing (it echoes); any other one is refused."""
+GRAPHQL_MUTATIONS = frozenset({"testMutation", "mlflowSearchDatasets", "mlflowSearchRuns"})
+"""The mutations of MLflow's GraphQL, none of which changes anything (an echo, and searches of the UI); any other
+one is refused."""
 
 
 def kind_of(endpoint: str, method: str, table: dict[str, Kind]) -> Kind:
