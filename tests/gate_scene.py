@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from model_governance.artifact import artifact_digest
+from model_governance.policy import load_policy
 from tests.governed_server import MlflowServer
 
 BUNDLE = "governance/0123456789abcdef"
@@ -169,7 +170,11 @@ def build(server: MlflowServer, name: str) -> Scene:
 
 
 def add_judged_version(scene: Scene, number: str, author: str = "ann") -> None:
-    """Log a model in a run and register it as `author`, and let the validator say that it passed."""
+    """Log a model in a run and register it as `author`, and let the validator say that it passed.
+
+    It passed the policy in the server's ``policy.yaml``, where there is one.
+    """
+    policy = scene.server.folder / "policy.yaml"
     run = ok(scene.post(author, "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
     scene.runs[number] = run
     write_model(scene, number, f"weights {number}".encode(), author)
@@ -182,6 +187,7 @@ def add_judged_version(scene: Scene, number: str, author: str = "ann") -> None:
         "source_run_id": run,
         "judged_against": "none" if number == "1" else "1",
         "review": "pending",
+        **({"policy_digest": load_policy(policy).digest} if policy.exists() else {}),
     }
     tags = [{"key": key, "value": value} for key, value in evidence.items()]
     version = {"name": scene.model, "run_id": run, "source": f"mlflow-artifacts:/{scene.files(number)}"}
