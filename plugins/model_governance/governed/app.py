@@ -20,12 +20,14 @@ from typing import Any
 
 import mlflow.server
 from flask import Flask
+from mlflow.environment_variables import _MLFLOW_SGI_NAME
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
 
 from model_governance.governed.actor import current_actor
 from model_governance.governed.artifact_guard import ArtifactGuard
+from model_governance.governed.asgi_gate import guard_fastapi
 from model_governance.governed.endpoints import PAGES
 from model_governance.governed.flask_gate import FlaskGate, Registry
 from model_governance.governed.redaction import redact_logs
@@ -43,13 +45,14 @@ def create_app(app: Flask = mlflow.server.app) -> Any:
 
     Returns
     -------
-    FastAPI or Flask
-        As `mlflow.server.auth.create_app`: FastAPI under uvicorn, Flask under gunicorn and waitress.
+    FastAPI
+        As `mlflow.server.auth.create_app` gives under uvicorn.
 
     Raises
     ------
     MlflowException
-        Where the registry's store is not governed, or basic-auth cannot start; then no worker starts.
+        Where the registry's store is not governed, the server is not uvicorn, or basic-auth cannot start; then no
+        worker starts.
     """
     redact_logs()
     try:
@@ -65,23 +68,26 @@ def create_app(app: Flask = mlflow.server.app) -> Any:
 def _governed(app: Flask) -> Any:
     from mlflow.server import auth
 
+    if _MLFLOW_SGI_NAME.get() != "uvicorn":
+        raise MlflowException(
+            "the governed server runs under uvicorn, MLflow's default; start it without --gunicorn-opts and "
+            "--waitress-opts: there an upload could end after its folder was registered",
+            INVALID_PARAMETER_VALUE,
+        )
     store = _governed_store()
     gate = FlaskGate(
         guard=ArtifactGuard(store.engine, _tracking_store, _destination()),
         witness=Witness(store.engine),
         registry=_registry(store),
         logins=FailedLogins(),
-        is_admin=lambda user: bool(auth.store.get_user(user).is_admin),
+        is_admin=lambda user: auth.store.has_user(user) and bool(auth.store.get_user(user).is_admin),
     )
     gate.before_login(app)
     with _one_at_a_time(auth.auth_config.database_uri):
         served = auth.create_app(app)
     gate.after_login(app)
     _let_pages_in(auth)
-    if served is not app:
-        from model_governance.governed.asgi_gate import guard_fastapi
-
-        guard_fastapi(served, gate)
+    guard_fastapi(served, gate)
     return served
 
 

@@ -62,6 +62,10 @@ def _name(route: Any) -> str:
     return str(getattr(getattr(route, "endpoint", None), "__name__", ""))
 
 
+def _method(scope: Scope) -> str:
+    return str(scope.get("method", "WEBSOCKET"))  # which is none of those that only read
+
+
 def _address(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""
@@ -104,7 +108,7 @@ class _Outer:
                 if user is not None:
                     self.gate.logins.failed(user, stranger.address)
                     await self._tell(stranger, "failed log-in", scope, tried=user)
-                elif kind_of(endpoint, scope["method"], FASTAPI) is not Kind.READ:
+                elif kind_of(endpoint, _method(scope), FASTAPI) is not Kind.READ:
                     await self._tell(stranger, "not logged in", scope)
             elif status == 403 and not scope.get("state", {}).get("governance_told"):
                 name = scope.get("state", {}).get("username", "")
@@ -142,7 +146,9 @@ class _Inner:
                 await JSONResponse(body, 403)(scope, receive, send)
 
     async def _pass(self, actor: Actor, scope: Scope, receive: Receive, send: Send) -> None:
-        gate, kind = self.gate, kind_of(actor.endpoint, scope["method"], FASTAPI)
+        gate, kind = self.gate, kind_of(actor.endpoint, _method(scope), FASTAPI)
+        if kind is not Kind.READ and not actor.authenticated:
+            raise RefusedError("log in by name first")
         if kind is Kind.FILE_READ:
             if (place := self._place(scope)) is not None:
                 await anyio.to_thread.run_sync(write_down_read, gate.guard, gate.witness, actor, place)

@@ -91,13 +91,17 @@ class FlaskGate:
         return None
 
     def _decide(self) -> ResponseReturnValue | None:
-        user = g.get("mlflow_authenticated_user")
-        if user is None:
-            return None  # a page that MLflow shows to everybody
-        actor = Actor(user, request.remote_addr or "", request.endpoint or "", self.is_admin(user))
+        user, endpoint = g.get("mlflow_authenticated_user"), request.endpoint or ""
+        kind = kind_of(endpoint, request.method, FLASK)
+        if not user:
+            # what MLflow shows to everybody only reads; whoever lets nobody in by name is let in to nothing else
+            return None if kind is Kind.READ else make_response("log in by name first\n", 403)
+        asks_for_roles = kind in _BY_ROLE or endpoint.startswith(PAGES)
+        is_admin = asks_for_roles and self.is_admin(user)
+        actor = Actor(user, request.remote_addr or "", endpoint, is_admin)
         _act(actor)
         try:
-            self._require(kind_of(actor.endpoint, request.method, FLASK), actor)
+            self._require(kind, actor)
         except RefusedError as refused:
             g.governance_refused = refused
             return jsonify(error_code="PERMISSION_DENIED", message=str(refused)), 403
@@ -148,15 +152,18 @@ class FlaskGate:
 
     def _written(self) -> list[str]:
         """Every place that the request writes to, or deletes."""
-        if request.endpoint == "serve_upload_artifact":
+        endpoint = request.endpoint
+        if endpoint == "serve_upload_artifact":
             run_id, path = request.args.get("run_uuid", ""), request.args.get("path", "")
             # MLflow writes to the run's default folder, whatever folder the run says
             run = self.guard.tracking().get_run(run_id)
             default = posixpath.join(str(run.info.experiment_id), run_id, "artifacts", path)
             return [self.guard.run_place(run_id, path), self.guard.place(default)]
         folder = str((request.view_args or {}).get("artifact_path", ""))
-        name = posixpath.basename(str(_body().get("path") or ""))  # of a multipart upload, beside its folder
-        return [self.guard.place(posixpath.join(folder, name))]
+        if endpoint not in _MULTIPART:
+            return [self.guard.place(folder)]  # and the body is left unread: it is the file
+        # the folder stands in the address, the file in the body
+        return [self.guard.place(posixpath.join(folder, posixpath.basename(_field("path"))))]
 
     def _require_no_offspring(self) -> None:
         endpoint, what = request.endpoint, ""
@@ -224,6 +231,8 @@ class FlaskGate:
                 self.logins.succeeded(actor.name, actor.address)
             if status < 400:
                 self._after(kind, answer)
+            elif kind is Kind.ACCOUNTS:  # it was written down before it was tried
+                self._tell(actor, f"not done: {answer.get_data(as_text=True)[:200]}")
         return answer
 
     def _tell(
@@ -248,15 +257,17 @@ class FlaskGate:
             if model_id := made.get("model", {}).get("info", {}).get("model_id"):
                 self.registry.record_creator("logged_model", model_id)
         elif kind is Kind.ACCOUNTS:
-            user = _field("username") or request.form.get("username", "")
-            own = user == current_actor().name
-            if request.endpoint in ("create_user", SIGN_UP, "delete_user") or (
-                request.endpoint == "update_user_password" and not own
-            ):
-                # who logs in under this name from now on may be somebody else
-                self.registry.withdraw_all(user)
+            own = current_actor().name
+            for user in {source.get("username") for source in (_body(), request.args, request.form)} - {None}:
+                if request.endpoint in ("create_user", SIGN_UP, "delete_user") or (
+                    request.endpoint == "update_user_password" and user != own
+                ):
+                    # who logs in under this name from now on may be somebody else
+                    self.registry.withdraw_all(str(user))
 
 
+_BY_ROLE = frozenset({Kind.REGISTRY, Kind.SOURCE, Kind.ACCOUNTS, Kind.ARTEFACTS})
+_MULTIPART = frozenset(f"_{step}_multipart_upload_artifact" for step in ("create", "complete", "abort"))
 _NO_FILES = frozenset({"dummy-source", "prompt-template"})
 
 

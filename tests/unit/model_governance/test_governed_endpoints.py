@@ -46,6 +46,17 @@ def ask(method, path, **options):
 def graphql(query):
     return ask("POST", "/graphql", json={"query": query})
 
+def places(endpoint, path, body):
+    # where the gate sees a request write, and whether its body can still be read
+    from flask import request
+    options = {"json": body} if body else {"data": b"weights"}
+    method = "POST" if body else "PUT"
+    with flask.test_request_context(f"/api/2.0/mlflow-artifacts/{path}", method=method, **options):
+        hooks = flask.before_request_funcs[None]
+        gate = next(h.__self__ for h in hooks if getattr(h, "__name__", "") == "_decide")
+        assert request.endpoint == endpoint
+        return [gate._written(), None if body else request.stream.read().decode()]
+
 print("\\n" + json.dumps({
     "flask": {rule.endpoint: sorted(rule.methods) for rule in flask.url_map.iter_rules()},
     "fastapi": {getattr(r.endpoint, "__name__"): sorted(r.methods) for r in _native(app)},
@@ -56,6 +67,10 @@ print("\\n" + json.dumps({
     "echo": graphql('mutation { testMutation(inputString: "a") { output } }'),
     "mutation": graphql('mutation { crownModel(name: "m") { output } }'),
     "hidden": graphql('mutation { ...all } fragment all on MutationType { testMutation { output } }'),
+    "parts": [
+        places("_complete_multipart_upload_artifact", "mpu/complete/1/ab/model", {"path": "/x/../w.bin"}),
+        places("_upload_artifact", "artifacts/1/ab/model/w.bin", None),
+    ],
     "demo": ask("POST", "/ajax-api/3.0/mlflow/demo/generate", json={}),
 }))
 """
@@ -133,7 +148,7 @@ def test_what_acts_with_the_servers_own_rights_is_closed(server: dict[str, Any])
     assert "with the server's own rights" in server["demo"][1]
 
 
-def test_the_server_does_not_start_over_a_registry_that_does_not_enforce(
+def test_the_server_does_not_start_where_it_could_not_enforce(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -142,6 +157,17 @@ def test_the_server_does_not_start_over_a_registry_that_does_not_enforce(
 
     from model_governance.governed.app import create_app
 
+    monkeypatch.setenv("_MLFLOW_SGI_NAME", "gunicorn")
+    with pytest.raises(MlflowException, match="runs under uvicorn"):
+        create_app()
+    monkeypatch.setenv("_MLFLOW_SGI_NAME", "uvicorn")
     monkeypatch.setattr(handlers, "_model_registry_store", SqlAlchemyStore(f"sqlite:///{tmp_path}/mlflow.db"))
     with pytest.raises(MlflowException, match=r"--registry-store-uri governed\+sqlite"):
         create_app()
+
+
+def test_a_multipart_upload_writes_where_its_address_and_its_body_say_together(server: dict[str, Any]) -> None:
+    multipart, whole = server["parts"]
+    assert [place.partition("/artifacts/")[2] for place in multipart[0]] == ["1/ab/model/w.bin"]
+    assert [place.partition("/artifacts/")[2] for place in whole[0]] == ["1/ab/model/w.bin"]
+    assert whole[1] == "weights", "the body of an upload is the file: the gate must leave it to MLflow"
