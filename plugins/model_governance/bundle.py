@@ -18,7 +18,7 @@ from model_governance.evidence import Evidence
 from model_governance.gates import Verdict
 from model_governance.policy import Policy
 
-__all__ = ["MATERIALS_FILE", "MATERIALS_TAG", "Bundle", "read_bundle", "write_bundle"]
+__all__ = ["MATERIALS_FILE", "MATERIALS_TAG", "Bundle", "bundle_in", "bundle_place", "read_bundle", "write_bundle"]
 
 MATERIALS_FILE = "bill_of_materials.cdx.json"
 """The bill of materials in the bundle, named as CycloneDX asks for (*.cdx.json)."""
@@ -74,25 +74,54 @@ def read_bundle(version: ModelVersion) -> Bundle:
     TamperError
         Where it is not the one that the version was registered with.
     """
-    tags, label = version.tags, f"version {version.version} of {version.name!r}"
-    folder, run_id = tags.get("evidence"), tags.get("source_run_id")
-    if not folder or not run_id:
-        raise EvidenceError(f"{label} carries no evidence; register its model with `model-governance register`")
+    label = f"version {version.version} of {version.name!r}"
+    run_id, folder = bundle_place(version)
     try:
         with tempfile.TemporaryDirectory(prefix="model-governance-") as target:
-            root = Path(
-                mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run_id}/{folder}", dst_path=target)
-            )
-            bundle = Bundle(
-                Evidence.model_validate_json((root / "evidence.json").read_text(encoding="utf-8")),
-                Policy.model_validate_json((root / "policy.json").read_text(encoding="utf-8")),
-                Verdict.model_validate_json((root / "verdict.json").read_text(encoding="utf-8")),
-                _text(root / MATERIALS_FILE),
-            )
-    except (MlflowException, OSError, ValidationError) as error:
+            root = mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run_id}/{folder}", dst_path=target)
+            return bundle_in(Path(root), version)
+    except (MlflowException, OSError) as error:
+        raise _unreadable(label, folder, run_id, error) from error
+
+
+def bundle_place(version: ModelVersion) -> tuple[str, str]:
+    """The run that keeps a version's bundle, and the artifact path of its folder.
+
+    Raises
+    ------
+    EvidenceError
+        Where the version carries none.
+    """
+    folder, run_id = version.tags.get("evidence"), version.tags.get("source_run_id")
+    if not folder or not run_id:
         raise EvidenceError(
-            f"the evidence of {label} cannot be read from {folder} of run {run_id}: {error}; register it again"
-        ) from error
+            f"version {version.version} of {version.name!r} carries no evidence; register its model with "
+            "`model-governance register`"
+        )
+    return run_id, folder
+
+
+def bundle_in(root: Path, version: ModelVersion) -> Bundle:
+    """The bundle whose files lie in this folder, held against the digests on the version.
+
+    Raises
+    ------
+    EvidenceError
+        Where there is none, or it cannot be read.
+    TamperError
+        Where it is not the one that the version was registered with.
+    """
+    tags, label = version.tags, f"version {version.version} of {version.name!r}"
+    run_id, folder = bundle_place(version)
+    try:
+        bundle = Bundle(
+            Evidence.model_validate_json((root / "evidence.json").read_text(encoding="utf-8")),
+            Policy.model_validate_json((root / "policy.json").read_text(encoding="utf-8")),
+            Verdict.model_validate_json((root / "verdict.json").read_text(encoding="utf-8")),
+            _text(root / MATERIALS_FILE),
+        )
+    except (OSError, ValidationError) as error:
+        raise _unreadable(label, folder, run_id, error) from error
     for what, expected, got in (
         ("evidence", tags.get("evidence_digest"), bundle.evidence.digest),
         ("policy", tags.get("policy_digest"), bundle.policy.digest),
@@ -108,6 +137,12 @@ def read_bundle(version: ModelVersion) -> Bundle:
                 "registered; somebody changed it: register the model again"
             )
     return bundle
+
+
+def _unreadable(label: str, folder: str, run_id: str, error: Exception) -> EvidenceError:
+    return EvidenceError(
+        f"the evidence of {label} cannot be read from {folder} of run {run_id}: {error}; register it again"
+    )
 
 
 def _text(path: Path) -> str | None:
