@@ -18,7 +18,7 @@ from model_governance.policy import Policy
 from model_governance.standing import Standing, read_standing, registered_model, versions_of
 from model_governance.versioning import CHANGE_TAG, number_of, predecessor_of
 
-__all__ = ["MetricChange", "ReleaseNotes", "change_log", "release_notes"]
+__all__ = ["Differences", "MetricChange", "ReleaseNotes", "change_log", "differences", "release_notes"]
 
 _MOST_PARAMS = 20
 
@@ -59,6 +59,24 @@ class MetricChange:
             f"{self.metric}: {self.before:.4g} → {self.after:.4g} "
             f"({self.after - self.before:+.3g}, {self.verdict}{aside})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What one evidence shows beside another.
+
+    Attributes
+    ----------
+    metrics : tuple of MetricChange
+        Figures that both have, those that the policy reads first.
+    data, params, code : tuple of str
+        One sentence for each difference.
+    """
+
+    metrics: tuple[MetricChange, ...] = ()
+    data: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +160,19 @@ def change_log(name: str) -> str:
     return "\n".join(parts)
 
 
+def differences(theirs: Evidence, mine: Evidence, policy: Policy | None) -> Differences:
+    """What `mine` shows that `theirs` did not; the policy, where one is given, tells which way is better."""
+    return Differences(
+        _metrics(theirs, mine, policy), _data(theirs, mine), _params(theirs, mine), _code(theirs, mine)
+    )
+
+
 def _notes(version: ModelVersion, versions: Mapping[str, ModelVersion], standing: Standing) -> ReleaseNotes:
     before = predecessor_of(version, versions.values())
     missing: list[str] = []
     mine, policy = _evidence(version, missing)
     theirs, _ = _evidence(before, missing) if before is not None else (None, None)
+    found = differences(theirs, mine, policy) if mine and theirs else Differences()
     tags = version.tags
     return ReleaseNotes(
         name=version.name,
@@ -156,10 +182,10 @@ def _notes(version: ModelVersion, versions: Mapping[str, ModelVersion], standing
         change=tags.get(CHANGE_TAG, ""),
         reason=tags.get("version_reason", ""),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-        metrics=_metrics(theirs, mine, policy) if mine and theirs else (),
-        data=_data(theirs, mine) if mine and theirs else (),
-        params=_params(theirs, mine) if mine and theirs else (),
-        code=_code(theirs, mine) if mine and theirs else (),
+        metrics=found.metrics,
+        data=found.data,
+        params=found.params,
+        code=found.code,
         missing=tuple(missing),
         standing=_standing(version, standing),
     )
