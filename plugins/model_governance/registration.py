@@ -170,14 +170,15 @@ def _create_version(
 
     Gives the version of these files, and whether it is this one: two at once may both have seen none.
     """
+    found = locate(evidence.model_uri)
     created = client.create_model_version(
         name,
-        source=evidence.model_uri
-        if evidence.model_uri.startswith("models:/")
-        else locate(evidence.model_uri).location,
+        source=found.uri if found.uri.startswith("models:/") else found.location,
         run_id=evidence.run_id,
         tags=tags,
         description=text,
+        # an MLflow server takes the source for the model's own only where the model is named beside it
+        model_id=found.logged.model_id if found.logged else None,
     )
     versions = versions_of(client, name)
     first = version_with(versions, evidence.artifact.digest)
