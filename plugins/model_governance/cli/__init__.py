@@ -4,10 +4,13 @@ from model_governance.cli.audit import audit
 from model_governance.cli.commands import main
 from model_governance.cli.history import changelog, tag
 from model_governance.cli.notify import notify
+from model_governance.cli.people import access, roles
 
 __all__ = ["main"]
 
+main.add_command(access)
 main.add_command(audit)
 main.add_command(changelog)
 main.add_command(notify)
+main.add_command(roles)
 main.add_command(tag)

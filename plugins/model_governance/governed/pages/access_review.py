@@ -39,13 +39,16 @@ class RoleUse:
     granted_at : datetime or None
         None where the policy's file or MLflow gives it.
     last_used : datetime or None
-        None where it never was, or where its use leaves no trace.
+        None where it never was.
+    traced : bool
+        Whether using it leaves an entry in the audit.
     """
 
     role: str
     granted_by: str
     granted_at: datetime | None
     last_used: datetime | None
+    traced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ def powers(role: str, rules: GovernanceRules) -> tuple[str, ...]:
 
 def _use(grant: Grant, acts: Mapping[str, datetime]) -> RoleUse:
     granted = datetime.fromtimestamp(grant.at / 1000, UTC) if grant.at else None
-    return RoleUse(grant.role, grant.granted_by, granted, _latest(acts, _USES.get(grant.role, frozenset())))
+    used = _latest(acts, _USES.get(grant.role, frozenset()))
+    return RoleUse(grant.role, grant.granted_by, granted, used, grant.role in _USES)
 
 
 def _latest(acts: Mapping[str, datetime], wanted: frozenset[str]) -> datetime | None:
@@ -193,7 +197,7 @@ def _withdraw(user: str, exists: bool, roles: Sequence[RoleUse], idle: timedelta
     if (service := sorted(names & SERVICE_ROLES)) and (person := sorted(names - SERVICE_ROLES)):
         yield f"{', '.join(person)}: a log-in that is a program ({', '.join(service)}) is no person"
     for each in roles:
-        if each.role not in _USES or each.granted_by == "(MLflow)":
+        if not each.traced or each.granted_by == "(MLflow)":
             continue
         since = max(each.last_used or _NEVER, each.granted_at or _NEVER)
         if since == _NEVER or now - since > idle:

@@ -12,12 +12,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
 
 from model_governance.governed.actor import current_actor
-from model_governance.governed.audit import Head, verify
+from model_governance.governed.audit import Head, export, verify
 from model_governance.governed.pages.access import require_audit, require_readable, roles_here
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import Dossier, dossier_of, seal
 from model_governance.governed.pages.fields import Fields
-from model_governance.governed.pages.records import MOST, Asked, entries, lines
+from model_governance.governed.pages.records import MOST, Asked, entries
 from model_governance.governed.pages.sources import Sources
 from model_governance.governed.pages.waiting import waiting
 
@@ -177,18 +177,17 @@ def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
         require_audit(sources)
         fields = Fields.query()
         kept, digest = fields.number("seq", 0), fields.optional("hash")
-        head = Head(kept, digest) if kept and digest else None
-        found = verify(sources.registry().engine, head)
+        heads = [Head(kept, digest)] if kept and digest else []
+        found = verify(sources.registry().engine, heads)
         return jsonify(
             whole=found.whole, entries=found.entries, problems=list(found.problems), head=asdict(found.head)
         )
 
     @blueprint.get("/api/audit/export", endpoint="api_audit_export")
-    def export() -> ResponseReturnValue:
+    def whole() -> ResponseReturnValue:
         require_audit(sources)
-        above = Fields.query().number("above", 0)
-        text = stream_with_context(lines(sources.registry().engine, above))
-        return Response(text, mimetype="application/x-ndjson")
+        lines = (f"{line.rstrip()}\n" for line in export(sources.registry().engine))
+        return Response(stream_with_context(lines), mimetype="application/x-ndjson")
 
 
 def _written(value: Any) -> dict[str, Any]:

@@ -96,7 +96,6 @@ class ServerFiles:
 
 def add_pages(app: Flask) -> None:
     """Add the pages to MLflow's Flask app, after `mlflow.server.auth.create_app` prepared it."""
-    from mlflow.server import auth
     from mlflow.server.handlers import _add_static_prefix, _get_model_registry_store
 
     def registry() -> Registry:
@@ -104,13 +103,7 @@ def add_pages(app: Flask) -> None:
         return cast(Registry, store)
 
     sources = Sources(registry, ServerAccounts(), ServerFiles())
-    blueprint = pages_blueprint(sources, prefix=_add_static_prefix("/").rstrip("/"))
-    app.register_blueprint(blueprint)
-    # basic-auth lets nobody but admins to paths that it does not know; ours have no parameters, so each is known
-    for rule in app.url_map.iter_rules():
-        if rule.endpoint.startswith(f"{blueprint.name}."):
-            for method in rule.methods or ():
-                auth.BEFORE_REQUEST_VALIDATORS[rule.rule, method] = auth._allow_authenticated
+    app.register_blueprint(pages_blueprint(sources, prefix=_add_static_prefix("/").rstrip("/")))
     # the form's token stands in it
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_HTTPONLY=True)
     serve_index(app)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Engine
 
+from model_governance.governed.audit import records
 from model_governance.governed.tables import AUDIT, CREATORS, READS, REVIEWS
 
 __all__ = [
+    "MOST",
     "Asked",
     "Recorded",
     "Reviewed",
     "entries",
     "last_acts",
     "last_reads",
-    "lines",
     "makers",
     "moment",
     "reviews_of",
-    "told",
 ]
 
 MOST = 1000
@@ -89,6 +88,7 @@ class Recorded:
     comment: str | None
     evidence_digest: str | None
     detail: Mapping[str, Any]
+    previous: str
     hash: str
 
     @property
@@ -115,25 +115,17 @@ class Reviewed:
 
 def entries(engine: Engine, asked: Asked) -> list[Recorded]:
     """The newest entries first, at most `MOST`."""
-    query = select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(max(1, min(asked.most, MOST)))
-    for column in ("model", "version", "actor", "action", "outcome"):
-        if (wanted := getattr(asked, column)) is not None:
-            query = query.where(AUDIT.c[column] == wanted)
-    if asked.below is not None:
-        query = query.where(AUDIT.c.seq < asked.below)
-    with engine.connect() as connection:
-        return [told(row) for row in connection.execute(query)]
-
-
-def told(row: Row[Any]) -> Recorded:
-    """A row of the audit as it is shown."""
-    values = dict(row._mapping)
-    del values["previous"]
-    try:
-        detail = json.loads(values["detail"] or "{}")
-    except ValueError:
-        detail = {"unreadable": values["detail"]}  # a damaged entry is shown, not hidden
-    return Recorded(**values | {"at": moment(values["at"]), "detail": detail})
+    found = records(
+        engine,
+        model=asked.model,
+        version=asked.version,
+        actor=asked.actor,
+        action=asked.action,
+        outcome=asked.outcome,
+        below=asked.below,
+        limit=max(1, min(asked.most, MOST)),
+    )
+    return [Recorded(**each.to_dict() | {"at": moment(each.at), "detail": each.detail or {}}) for each in found]
 
 
 def reviews_of(engine: Engine, name: str, version: str) -> list[Reviewed]:
@@ -193,19 +185,6 @@ def last_reads(engine: Engine) -> dict[str, datetime]:
     query = select(READS.c.actor, func.max(READS.c.at)).group_by(READS.c.actor)
     with engine.connect() as connection:
         return {actor: moment(at) for actor, at in connection.execute(query)}
-
-
-def lines(engine: Engine, above: int = 0) -> Iterator[str]:
-    """The whole audit as JSON lines, oldest first, from a number on; read in pieces."""
-    while True:
-        query = select(AUDIT).where(AUDIT.c.seq > above).order_by(AUDIT.c.seq).limit(MOST)
-        with engine.connect() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(query)]
-        if not rows:
-            return
-        for row in rows:
-            yield json.dumps(row, ensure_ascii=False) + "\n"
-        above = int(rows[-1]["seq"])
 
 
 def moment(milliseconds: int) -> datetime:

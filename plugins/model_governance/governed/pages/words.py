@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["FILTERS"]
 
-_LONGEST_STATE = 80
+_LONGEST_STATE, _LONGEST_DETAIL = 80, 240
+_WHO = {"champion", "previous", "challenger"}
 _VERDICTS = {
     "approve": "approved",
     "reject": "rejected",
@@ -76,10 +77,27 @@ def state(text: str | None) -> str:
         standing = json.loads(text or "null")
     except ValueError:
         standing = None
-    if isinstance(standing, dict):
+    if isinstance(standing, dict) and standing.keys() == _WHO:
         text = ", ".join(f"{who} {number}" for who, number in standing.items() if number is not None)
     text = text or "–"
     return text if len(text) <= _LONGEST_STATE else f"{text[: _LONGEST_STATE - 1]}…"
+
+
+def details(detail: Mapping[str, Any]) -> str:
+    """What else an entry of the audit tells, on one line.
+
+    Examples
+    --------
+    >>> details({"user": "ann", "approved by": ["rita", "rob"], "nothing": None})
+    'user: ann; approved by: rita, rob'
+    """
+    told = []
+    for key, value in detail.items():
+        words = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if words not in (None, "", {}):
+            told.append(f"{key}: {words}")
+    text = "; ".join(told)
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[: _LONGEST_DETAIL - 1]}…"
 
 
 def plain(word: str) -> str:
@@ -95,5 +113,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "short": short,
     "plain": plain,
     "state": state,
+    "details": details,
 }
 """The filters of the templates."""

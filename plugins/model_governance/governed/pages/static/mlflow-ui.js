@@ -8,6 +8,8 @@
     if (localStorage.getItem("governance_stages_shown") === null) {
       localStorage.setItem("_mlflow_user_setting_dismiss_next_model_registry_ui", "true");
       localStorage.setItem("governance_stages_shown", "true");
+      // MLflow's assistant opens by itself over the page; this server refuses what it would do.
+      localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
     }
   } catch (error) {
     // A browser that keeps nothing shows MLflow's own choice.
@@ -18,7 +20,7 @@
   var link = document.createElement("a");
   link.id = "governance-link";
   link.style.cssText =
-    "position:fixed;right:16px;bottom:16px;z-index:900;padding:8px 14px;border-radius:18px;background:#0b4fd0;" +
+    "position:fixed;left:50%;transform:translateX(-50%);bottom:20px;z-index:900;padding:8px 14px;border-radius:18px;background:#0b4fd0;" +
     "color:#fff;font:600 14px system-ui,sans-serif;text-decoration:none;box-shadow:0 1px 4px rgba(0,0,0,.4)";
 
   function follow() {
