@@ -30,6 +30,7 @@ from model_governance.governed.artifact_guard import ArtifactGuard
 from model_governance.governed.asgi_gate import guard_fastapi
 from model_governance.governed.endpoints import PAGES
 from model_governance.governed.flask_gate import FlaskGate, Registry
+from model_governance.governed.pages import add_pages
 from model_governance.governed.redaction import redact_logs
 from model_governance.governed.store import GovernedStore
 from model_governance.governed.throttle import FailedLogins
@@ -86,6 +87,7 @@ def _governed(app: Flask) -> Any:
     with _one_at_a_time(auth.auth_config.database_uri):
         served = auth.create_app(app)
     gate.after_login(app)
+    add_pages(app)
     _let_pages_in(auth)
     guard_fastapi(served, gate)
     return served

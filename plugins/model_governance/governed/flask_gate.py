@@ -223,7 +223,9 @@ class FlaskGate:
                 self._tell(actor, "not logged in")
         elif refused := g.get("governance_refused"):
             self._tell(actor, str(refused), holder=refused.holder)
-        elif status == 403 and not answer.is_json and kind is not Kind.READ:
+        elif (
+            status == 403 and not answer.is_json and kind is not Kind.READ and not actor.endpoint.startswith(PAGES)
+        ):
             # MLflow's own permissions and its checks of origin and host; the store's refusals are JSON
             self._tell(actor, answer.get_data(as_text=True)[:200])
         elif actor.authenticated:
