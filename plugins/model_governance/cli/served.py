@@ -31,8 +31,9 @@ def ask_server(path: str, body: dict[str, str] | None = None, **query: str) -> d
         )
     wanted = {"json": body} if body is not None else {"params": query}
     try:
-        answer = http_request(
-            get_default_host_creds(uri), f"/governance/api/{path}", "POST" if body is not None else "GET",
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            f"/governance/api/{path}", "POST" if body is not None else "GET",
             max_retries=0, raise_on_status=False, allow_redirects=False, **wanted,
         )  # fmt: skip
     except MlflowException as error:
