@@ -30,13 +30,19 @@ def describe(
     champion: Evidence | None,
     champion_version: str | None,
     bundle: str,
+    review: str | None = None,
 ) -> str:
     """Markdown of fewer than 5,000 characters: verdict, figures beside the champion's, data, code, how to try.
 
     Where it would be longer, rows of the tables are left out, those of passed gates first, and it says how many.
+
+    Parameters
+    ----------
+    review : str, optional
+        Address of the page where a reviewer decides, where there is one.
     """
     for rows in (40, 25, 15, 8, 4, 1):
-        text = _write(name, semantic_version, evidence, verdict, champion, champion_version, bundle, rows)
+        text = _write(name, semantic_version, evidence, verdict, champion, champion_version, bundle, review, rows)
         if len(text) < LIMIT:
             return text
     return text[: LIMIT - 4] + "\n…"
@@ -50,6 +56,7 @@ def _write(
     champion: Evidence | None,
     champion_version: str | None,
     bundle: str,
+    review: str | None,
     rows: int,
 ) -> str:
     against = f"champion (version {champion_version})" if champion else "champion (none yet)"
@@ -65,6 +72,7 @@ def _write(
             "",
             _headline(verdict),
             "",
+            *([f"[Review this version beside the champion]({review})", ""] if review else []),
             *[
                 f"- **{_cell(row.gate)}**: {_cell(row.got)}; expected {_cell(row.expected)} ({_cell(row.reason)})"
                 for row in verdict.failures[:rows]

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -18,7 +19,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from model_governance.errors import TransitionError
 
-__all__ = ["Governing", "governing"]
+__all__ = ["Governing", "governing", "review_page"]
 
 _API = "/governance/api"
 
@@ -50,6 +51,17 @@ def governing(client: MlflowClient) -> Governing | None:
     if not uri.startswith(("http://", "https://")):
         return None
     return _Answering(_Server(uri)) if _governs(uri) else None
+
+
+def review_page(name: str, digest: str) -> str:
+    """Where a governed server shows the version with files of this digest, relative to MLflow's own page.
+
+    Examples
+    --------
+    >>> review_page("street lights", "6b45")
+    'governance/version?name=street%20lights&files=6b45'
+    """
+    return f"governance/version?name={quote(name, safe='')}&files={digest}"
 
 
 @dataclass(frozen=True, slots=True)

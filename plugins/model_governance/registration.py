@@ -21,7 +21,7 @@ from model_governance.errors import EvidenceError, GateError, TransitionError, V
 from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
 from model_governance.gathering import collect
-from model_governance.governing import governing
+from model_governance.governing import governing, review_page
 from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate
@@ -115,7 +115,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
         return _registration(known, bundle, created=False)
     semantic = numbering.semantic_version
     folder = write_bundle(client, bundle)
-    text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder)
+    page = review_page(name, evidence.artifact.digest) if governing(client) is not None else None
+    text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder, page)
     tags = numbering.tags() | _tags(bundle, semantic, folder, standing)
     created = False
     if known is None:

@@ -19,7 +19,7 @@ from model_governance.governed.pages.evidence import is_picture, picture_type, r
 from model_governance.governed.pages.fields import Fields
 from model_governance.governed.pages.records import Asked, entries
 from model_governance.governed.pages.sources import Sources
-from model_governance.governed.pages.waiting import waiting
+from model_governance.governed.pages.waiting import version_with_files, waiting
 from model_governance.governed.roles import ALL_ROLES
 
 __all__ = ["add_views"]
@@ -59,7 +59,16 @@ def _add_waiting(blueprint: Blueprint, sources: Sources) -> None:
 
 def _add_version(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/version", endpoint="version")
-    def show() -> str:
+    def show() -> ResponseReturnValue:
+        fields = Fields.query()
+        if (digest := fields.optional("files")) is not None:
+            # a description is written before its version has a number
+            name = fields.text("name")
+            require_readable(sources, name)
+            number = version_with_files(sources.registry().engine, name, digest)
+            if number is None:
+                raise MlflowException(f"no version of {name!r} holds these files", RESOURCE_DOES_NOT_EXIST)
+            return redirect(url_for("governance.version", name=name, version=number))
         return _version_page(sources, *_asked_version(sources))
 
     @blueprint.get("/picture", endpoint="picture")

@@ -17,7 +17,7 @@ from model_governance.governed.pages.records import makers, moment
 from model_governance.governed.tables import REVIEWS
 from model_governance.stages import NONE, STAGING
 
-__all__ = ["PAGE", "Waiting", "waiting"]
+__all__ = ["PAGE", "Waiting", "version_with_files", "waiting"]
 
 PAGE = 50
 """Versions on one page."""
@@ -64,6 +64,20 @@ def waiting(engine: Engine, may_read: Callable[[str], bool], page: int = 0) -> t
     with engine.connect() as connection:
         found = list(islice(_visible(connection, may_read), page * PAGE, page * PAGE + PAGE + 1))
     return found[:PAGE], len(found) > PAGE
+
+
+def version_with_files(engine: Engine, name: str, digest: str) -> str | None:
+    """Number of the newest version of a model whose evidence is of files of this digest."""
+    table = SqlModelVersionTag.__table__.c
+    query = select(func.max(table.version)).where(
+        table.workspace == (get_request_workspace() or DEFAULT_WORKSPACE_NAME),
+        table.name == name,
+        table.key == "artifact_digest",
+        table.value == digest,
+    )
+    with engine.connect() as connection:
+        number = connection.execute(query).scalar()
+    return None if number is None else str(number)
 
 
 def _visible(connection: Connection, may_read: Callable[[str], bool]) -> Iterator[Waiting]:
