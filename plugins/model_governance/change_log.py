@@ -201,9 +201,11 @@ def _evidence(version: ModelVersion, missing: list[str]) -> tuple[Evidence | Non
 
 
 def _metrics(theirs: Evidence, mine: Evidence, policy: Policy | None) -> tuple[MetricChange, ...]:
-    better = _directions(policy) if policy else {}
+    said = _directions(policy) if policy else {}
+    shared = mine.metrics.keys() & theirs.metrics.keys()
+    better = {name: way for name in shared if (way := _direction_of(name, said)) is not None}
     changes = []
-    for name in sorted(mine.metrics.keys() & theirs.metrics.keys(), key=lambda name: (name not in better, name)):
+    for name in sorted(shared, key=lambda name: (name not in better, name)):
         before, after = theirs.metrics[name], mine.metrics[name]
         same = before.dataset_digest == after.dataset_digest
         changes.append(MetricChange(name, before.value, after.value, same, better.get(name)))
@@ -224,6 +226,21 @@ def _directions(policy: Policy) -> dict[str, str]:
         if said is not None:
             found[metric] = said
     return found
+
+
+def _direction_of(name: str, said: Mapping[str, str]) -> str | None:
+    """What the policy says of a metric, or of every slice of its kind (one part ``*``)."""
+    if name in said:
+        return said[name]
+    parts = name.split("/")
+    for pattern, way in said.items():
+        wanted = pattern.split("/")
+        fits = len(wanted) == len(parts) and all(
+            want in ("*", part) for want, part in zip(wanted, parts, strict=True)
+        )
+        if "*" in wanted and fits:
+            return way
+    return None
 
 
 def _data(theirs: Evidence, mine: Evidence) -> tuple[str, ...]:
