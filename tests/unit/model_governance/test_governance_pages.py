@@ -188,7 +188,8 @@ def test_pictures_of_the_evidence_are_shown_and_no_others(office: Office, challe
         {"run": run[1], "path": "../../mlflow.db"},
         {"run": run[1], "path": "../../x.png"},
         {"run": run[1], "path": "plots/none.png"},
-        {"run": "0" * 32, "path": "plots/score.png"},
+        {"run": run[1], "path": "plots"},
+        {"run": "0" * 32, "path": "plots/figures.png"},
     ):
         assert office.at("rita").get("/picture", name="m", version=number, **wrong)[0] in (400, 404), wrong
     # who may not read the experiment sees the version, not its pictures
@@ -227,6 +228,21 @@ def test_rollback_on_the_champions_page(office: Office, challenger: ModelVersion
     assert str(office.store.get_registered_model("m").aliases["champion"]) == before
     status, told = office.at("rita").ask("/rollback", name="m", reason="me too")
     assert (status, "rolling back takes the role operator" in told["message"]) == (403, True)
+
+
+def test_the_glass_is_broken_with_a_reason_and_stays_marked(office: Office, challenger: ModelVersion) -> None:
+    number = str(challenger.version)
+    status, page = decide(office, "otto", challenger, "break-glass", "the gate is blind")
+    assert (status, "takes the role break_glass" in said(page)) == (403, True)
+    with office.as_("root"):
+        office.store.grant("eve", "break_glass")
+    assert "Break the glass" in said(office.at("eve").get("/version", name="m", version=number)[1])
+    status, page = decide(office, "eve", challenger, "break-glass", "the gate is blind")
+    assert (status, "past the rules" in said(page)) == (200, True)
+    assert office.store.get_model_version("m", number).tags["broke_glass_reason"] == "the gate is blind"
+    page = said(office.at("aud").get("/audit", action="break glass")[1])
+    assert "without: " in page
+    assert "0 of 1 approvals" in page, "the audit says what was passed by"
 
 
 def test_the_history_tells_who_did_what_and_what_was_refused(office: Office, challenger: ModelVersion) -> None:

@@ -14,9 +14,9 @@ from model_governance.change_log import Differences, differences
 from model_governance.errors import GovernanceError
 from model_governance.governed.pages.sources import RunFiles
 
-__all__ = ["Comparison", "Figure", "Picture", "Shown", "compare", "pictures", "read_shown"]
+__all__ = ["Comparison", "Figure", "Picture", "Shown", "compare", "pictures", "read_picture", "read_shown"]
 
-PICTURE_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """What is shown as a picture. No SVG: it may hold scripts."""
 
 _MOST_PICTURES, _MOST_FOLDERS, _LARGEST_PICTURE = 24, 40, 8_000_000
@@ -186,14 +186,25 @@ def _walk(files: RunFiles, run_id: str) -> Iterator[str]:
 
 
 def is_picture(path: str) -> bool:
-    """Whether a path ends as one of `PICTURE_TYPES`."""
-    return path.rpartition(".")[2].lower() in PICTURE_TYPES
+    """Whether a path ends as one of `PICTURES`."""
+    return path.lower().endswith(PICTURES)
 
 
-def picture_type(content: bytes) -> str | None:
-    """The media type that the bytes themselves show; None where they are no picture that is shown."""
-    if len(content) > _LARGEST_PICTURE:
+def read_picture(files: RunFiles, run_id: str, path: str) -> tuple[str, bytes] | None:
+    """Media type and bytes of a picture; None where there is none that is shown, whatever its name says."""
+    if not is_picture(path):
         return None
+    try:
+        with files.local(run_id, path) as file:
+            content = file.read_bytes() if file.stat().st_size <= _LARGEST_PICTURE else b""
+    except (MlflowException, OSError):
+        return None
+    kind = _picture_type(content)
+    return None if kind is None else (kind, content)
+
+
+def _picture_type(content: bytes) -> str | None:
+    """The media type that the bytes themselves show."""
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if content.startswith(b"\xff\xd8\xff"):

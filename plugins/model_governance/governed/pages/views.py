@@ -15,7 +15,7 @@ from model_governance.governed.actor import current_actor
 from model_governance.governed.pages.access import may_audit, require_audit, require_readable, roles_here
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import dossier_of, seal
-from model_governance.governed.pages.evidence import is_picture, picture_type, read_shown
+from model_governance.governed.pages.evidence import read_picture, read_shown
 from model_governance.governed.pages.fields import Fields
 from model_governance.governed.pages.records import Asked, entries
 from model_governance.governed.pages.sources import Sources
@@ -78,14 +78,10 @@ def _add_version(blueprint: Blueprint, sources: Sources) -> None:
         run_id, path = fields.text("run"), fields.text("path")
         readable = sources.accounts.readable_experiments(current_actor().name)
         shown = read_shown(sources.files, sources.registry().get_model_version(name, number), readable)
-        if run_id not in shown.runs or not is_picture(path):
+        found = read_picture(sources.files, run_id, path) if run_id in shown.runs else None
+        if found is None:
             raise MlflowException(f"no picture {path!r} belongs to this version", RESOURCE_DOES_NOT_EXIST)
-        with sources.files.local(run_id, path) as file:
-            content = file.read_bytes()
-        kind = picture_type(content)
-        if kind is None:
-            raise MlflowException(f"{path!r} is no picture that is shown here", RESOURCE_DOES_NOT_EXIST)
-        answer = Response(content, mimetype=kind)
+        answer = Response(found[1], mimetype=found[0])
         answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
         answer.headers["Cache-Control"] = "private, max-age=300"
         return answer
@@ -152,6 +148,8 @@ def _version_page(sources: Sources, name: str, number: str, refusal: str = "", c
     readable = sources.accounts.readable_experiments(current_actor().name)
     dossier = dossier_of(sources, name, number, readable)
     rules, roles = sources.registry().rules, roles_here(sources)
+    asking = rules.enforce and not dossier.is_champion
+    missing = sources.registry().missing(name, number, "promote") if asking else ()
     may = {
         "review": bool(roles & set(rules.approvals.roles)),
         "promote": bool(roles & set(rules.moves.production)),
@@ -164,7 +162,8 @@ def _version_page(sources: Sources, name: str, number: str, refusal: str = "", c
         roles=roles,
         may=may,
         deciders=dict.fromkeys([*rules.approvals.roles, *rules.moves.production]),
-        missing=sources.registry().missing(name, number, "promote") if not dossier.is_champion else (),
+        missing=missing,
+        open_policy=not rules.enforce,
         refusal=refusal,
         comment=comment,
     )

@@ -88,13 +88,13 @@ def details(detail: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> details({"user": "ann", "approved by": ["rita", "rob"], "nothing": None})
-    'user: ann; approved by: rita, rob'
+    >>> details({"user": "ann", "approved by": ["rita", "rob"], "tags": {"gates": "passed"}, "nothing": None})
+    'user: ann; approved by: rita, rob; tags: gates'
     """
     told = []
     for key, value in detail.items():
-        words = ", ".join(map(str, value)) if isinstance(value, list) else value
-        if words not in (None, "", {}):
+        words = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
+        if words not in (None, ""):
             told.append(f"{key}: {words}")
     text = "; ".join(told)
     return text if len(text) <= _LONGEST_DETAIL else f"{text[: _LONGEST_DETAIL - 1]}…"
