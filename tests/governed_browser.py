@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,13 +45,15 @@ def as_somebody(server: MlflowServer, user: str) -> Iterator[None]:
         mlflow.set_registry_uri(before[1])
 
 
-def registered(server: MlflowServer, name: str, value: float, score: float) -> str:
+def registered(
+    server: MlflowServer, name: str, value: float, figures: Mapping[str, float], policy: Mapping[str, Any] = POLICY
+) -> str:
     """A version of a model that ann logged, and that the validator measured and registered; gives its number."""
     with as_somebody(server, "ann"):
         uri = log_constant(value)
     with as_somebody(server, "validator"):
-        measure(uri, score)
-        return register(uri, name, Policy.model_validate(POLICY)).version
+        measure(uri, figures)
+        return register(uri, name, Policy.model_validate(policy)).version
 
 
 def log_in(browser: Any, user: str, **options: Any) -> Any:

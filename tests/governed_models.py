@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
@@ -42,16 +43,19 @@ def log_constant(value: float) -> str:
     return str(info.model_uri)
 
 
-def measure(model_uri: str, score: float, latency_ms: float = 20.0) -> None:
-    """Record an evaluation of the model, with a chart of its score as a picture."""
+def measure(model_uri: str, figures: Mapping[str, float]) -> None:
+    """Record an evaluation of the model, with a chart of its figures up to 2 as a picture."""
     with mlflow.start_run(), evaluation_of(model_uri):
-        mlflow.log_metrics({"score": score, "latency_ms": latency_ms}, model_id=model_uri.removeprefix("models:/"))
-        mlflow.log_image(_chart(score), "plots/score.png")
+        mlflow.log_metrics(dict(figures), model_id=model_uri.removeprefix("models:/"))
+        mlflow.log_image(_chart(figures), "plots/figures.png")
 
 
-def _chart(score: float) -> Image.Image:
-    picture = Image.new("RGB", (320, 120), "white")
+def _chart(figures: Mapping[str, float]) -> Image.Image:
+    shown = {name: value for name, value in figures.items() if 0 <= value <= 2}
+    picture = Image.new("RGB", (320, 20 + 36 * len(shown)), "white")
     draw = ImageDraw.Draw(picture)
-    draw.rectangle((20, 40, 20 + 280 * score, 80), fill=(11, 79, 208))
-    draw.text((20, 90), f"score {score:.2f}", fill="black")
+    for place, (name, value) in enumerate(shown.items()):
+        top = 10 + 36 * place
+        draw.rectangle((20, top, 20 + 140 * value, top + 16), fill=(11, 79, 208))
+        draw.text((20, top + 18), f"{name} {value:.2f}", fill="black")
     return picture

@@ -22,7 +22,7 @@ NOT_APPROVED = "0 of 1 approvals by reviewer of these files and this evidence"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """Version 1 of `street` in Production."""
     with governed_server(tmp_path_factory.mktemp("governed")) as running:
-        registered(running, "street", 1.0, score=0.7)
+        registered(running, "street", 1.0, {"score": 0.7, "latency_ms": 20.0})
         ask(running, "rita", "review", name="street", version="1", verdict="approve", comment="the first")
         ask(running, "otto", "promote", name="street", version="1", comment="go")
         yield running
@@ -41,7 +41,7 @@ def browser(chromium: str) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def challenger(server: MlflowServer) -> str:
     """A version that waits; whoever moves one registers another."""
-    return registered(server, "street", 2.0, score=0.8)
+    return registered(server, "street", 2.0, {"score": 0.8, "latency_ms": 20.0})
 
 
 def ask(server: MlflowServer, user: str, call: str, **body: str) -> None:
@@ -156,7 +156,7 @@ def test_an_admin_gives_a_role_and_an_access_review_asks_for_it_back(server: Mlf
 
 
 def test_a_reviewer_reads_approves_and_moves_it(server: MlflowServer, browser: Any) -> None:
-    challenger = registered(server, "street", 3.0, score=0.9)
+    challenger = registered(server, "street", 3.0, {"score": 0.9, "latency_ms": 20.0})
     page = log_in(browser, "rita")
     version_in_mlflow(page, server, "street", challenger)
     # from the description, where a reviewer reads
