@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, g
 from mlflow.entities import FileInfo, Run
 
 from model_governance.governed.pages.site import pages_blueprint
@@ -58,13 +58,16 @@ def _permissions(store: Any, user: str) -> tuple[str, ...]:
 
 
 class ServerFiles:
-    """Runs of the server's tracking store, and their artefacts."""
+    """Runs of the server's tracking store, and their artefacts; used while a request is answered."""
 
     def run(self, run_id: str) -> Run:
         from mlflow.server.handlers import _get_tracking_store
 
-        run: Run = _get_tracking_store().get_run(run_id)
-        return run
+        # one page asks for the same run again and again, and MLflow reads all of it each time
+        read: dict[str, Run] = g.setdefault("governance_runs", {})
+        if run_id not in read:
+            read[run_id] = _get_tracking_store().get_run(run_id)
+        return read[run_id]
 
     def listing(self, run_id: str, folder: str | None) -> Sequence[FileInfo]:
         repository, root = self._place(run_id)
