@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from governed_office import Office, open_office
+from flask import Flask
+from flask_wtf import CSRFProtect
+from governed_office import Office, People, open_office
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+
+from model_governance.governed.pages.mlflow_server import ServerFiles
+from model_governance.governed.pages.site import pages_blueprint
+from model_governance.governed.pages.sources import Sources
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +261,27 @@ def test_the_history_tells_who_did_what_and_what_was_refused(office: Office, cha
     assert re.search(r"otto promote refused", page)
     status, page = office.at("aud").get("/audit", model="m", version=number, outcome="refused")
     assert (status, "10.0.0.7" in page, "promote" in page) == (200, True, True)
+
+
+def test_a_no_is_taken_back_by_opening_the_review(office: Office, challenger: ModelVersion) -> None:
+    number = str(challenger.version)
+    again = "Open the review again"
+    assert again not in office.at("rita").get("/version", name="m", version=number)[1]
+    assert again in decide(office, "rita", challenger, "reject", "blind in the rain")[1]
+    status, page = decide(office, "rob", challenger, "reopen", "the lens was dirty, not the model")
+    assert (status, again in page) == (200, False)
+    assert "opened the review again" in said(page)
+
+
+def test_the_pages_stand_under_mlflows_prefix(office: Office) -> None:
+    app = Flask("prefixed")
+    app.secret_key = "a-key-for-tests-alone"
+    CSRFProtect(app)
+    app.register_blueprint(pages_blueprint(Sources(lambda: office.store, People(), ServerFiles()), "/ml/"))
+    with office.as_("rita"):
+        page = app.test_client().get("/ml/governance/").get_data(as_text=True)
+    assert 'href="/ml/governance/style.css"' in page
+    assert 'href="../#/models"' in page
 
 
 def test_the_audit_is_for_auditors(office: Office) -> None:
