@@ -69,6 +69,8 @@ def create_app(app: Flask = mlflow.server.app) -> Any:
 def _governed(app: Flask) -> Any:
     from mlflow.server import auth
 
+    from model_governance.governed.notify.sender import start_sender
+
     if _MLFLOW_SGI_NAME.get() != "uvicorn":
         raise MlflowException(
             "the governed server runs under uvicorn, MLflow's default; start it without --gunicorn-opts and "
@@ -76,6 +78,7 @@ def _governed(app: Flask) -> Any:
             INVALID_PARAMETER_VALUE,
         )
     store = _governed_store()
+    start_sender(store.engine)  # first: settings that cannot be read stop the server
     gate = FlaskGate(
         guard=ArtifactGuard(store.engine, _tracking_store, _destination()),
         witness=Witness(store.engine),
