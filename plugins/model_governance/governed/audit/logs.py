@@ -94,7 +94,7 @@ class _OfServer(Log):
     def __init__(self, uri: str) -> None:
         parts = urlsplit(uri)
         self._where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-        self._creds = get_default_host_creds(uri.rstrip("/"))  # type: ignore[no-untyped-call]
+        self._creds = get_default_host_creds(uri.rstrip("/"))
 
     def verify(self, kept: Sequence[Head]) -> Verification:
         """Check every entry here, and ask the server what its database says of the head.
@@ -154,7 +154,7 @@ class _OfServer(Log):
 
     def _get(self, what: str, asked: dict[str, Any], *, stream: bool = False) -> requests.Response:
         try:
-            answer: requests.Response = http_request(  # type: ignore[no-untyped-call]
+            answer: requests.Response = http_request(
                 self._creds, f"{_API}/{what}", "GET", params=asked, stream=stream, max_retries=1, timeout=600,
                 raise_on_status=False,
             )  # fmt: skip
