@@ -14,7 +14,7 @@ from pipelines.run_params import log_params
 __all__ = ["log_careless"]
 
 _CONFIDENCE = 0.8
-_KNOWN = "demo.careless"
+_KNOWN = "demo.careless.2"
 
 
 def log_careless(model_uri: str) -> str:

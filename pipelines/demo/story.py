@@ -12,11 +12,14 @@ import mlflow
 import camera_counting
 from camera_counting.prediction_log import read_predictions
 from model_governance import promote
+from model_governance.errors import TransitionError
+from model_governance.standing import read_standing
 from pipelines import drift_report, evaluate, prepare, register, validate
 from pipelines.datasets.manifest import load_dataset
 from pipelines.demo.camera_worker import write_camera_settings
 from pipelines.demo.cameras import WINDOWS
 from pipelines.demo.careless import log_careless
+from pipelines.demo.office import Office
 from pipelines.demo.questions import compare_answers, send_windows
 from pipelines.demo.steps import Steps
 from pipelines.drift.decision import RetrainRules
@@ -54,12 +57,13 @@ class Story:
     def tell(self) -> None:
         """All steps; an error in one ends the story."""
         self._prepare()
-        self._train()
-        self._evaluate()
-        self._validate()
-        self._register()
-        self._review()
-        self._refuse()
+        with Office.opened(self.workspace, self.settings.policy) as office:
+            self._train(office)
+            self._evaluate()
+            self._validate()
+            self._register(office)
+            self._review(office)
+            self._refuse(office)
         self._count_clip()
         self._serve()
         self._watch("drift: an ordinary window", "ordinary", expected="no drift")
@@ -79,8 +83,9 @@ class Story:
             step.where = _short(self.prepared.folder)
             step.require(not self.prepared.report.findings, "the validation found fault with generated data")
 
-    def _train(self) -> None:
-        with self.steps.step("train") as step:
+    def _train(self, office: Office) -> None:
+        """By a log-in, too: who made a model may not be who approves it."""
+        with self.steps.step("train") as step, office.as_("author"):
             self.model_uri, self.run_id, anew = train_or_take_up(
                 train_settings(self.settings), self.prepared.digest
             )
@@ -113,8 +118,8 @@ class Story:
             step.result = f"first answer after {seconds:.1f} s, p95 {latency:.0f} ms, {memory:.0f} MB"
             step.where = f"run {run_id}"
 
-    def _register(self) -> None:
-        with self.steps.step("register, pass the gates") as step:
+    def _register(self, office: Office) -> None:
+        with self.steps.step("register, pass the gates") as step, office.as_("validator"):
             self.registered = register.run(
                 register.RegisterSettings(
                     model_uri=self.model_uri, name=self.settings.name, policy=self.settings.policy
@@ -132,14 +137,17 @@ class Story:
             if not self.registered.passed:
                 raise RuntimeError(step.wrong)
 
-    def _review(self) -> None:
+    def _review(self, office: Office) -> None:
+        """Whoever registered it cannot promote it; another log-in can, and the audit tells of both."""
+        name, version = self.registered.name, self.registered.version
         with self.steps.step("review and promote") as step:
-            standing = promote(
-                self.registered.name, self.registered.version, "Demo Reviewer", "gates passed, clips looked at"
-            )
-            client = mlflow.MlflowClient()
-            serves = client.get_model_version_by_alias(self.registered.name, "serving")
-            step.result = f"champion is version {standing.champion}, stage {serves.current_stage}"
+            with office.as_("validator"):
+                if read_standing(mlflow.MlflowClient(), name).champion != version:
+                    step.require(not _promoted(name, version), "a log-in promoted the version that it registered")
+            with office.as_("reviewer"):
+                standing = promote(name, version, "Demo Reviewer", "gates passed, clips looked at")
+                serves = mlflow.MlflowClient().get_model_version_by_alias(name, "serving")
+            step.result = f"the reviewer made version {standing.champion} champion, {serves.current_stage}"
             step.where = f"models:/{self.registered.name}@champion"
             step.require(
                 str(serves.version) == self.registered.version and serves.current_stage == "Production",
@@ -147,14 +155,17 @@ class Story:
                 f"found version {serves.version} in {serves.current_stage}",
             )
 
-    def _refuse(self) -> None:
+    def _refuse(self, office: Office) -> None:
         """A second candidate, with nothing wrong but its counts."""
         with self.steps.step("refuse a careless candidate") as step:
-            careless, name, policy = log_careless(self.model_uri), self.settings.name, self.settings.policy
+            name, policy = self.settings.name, self.settings.policy
+            with office.as_("author"):
+                careless = log_careless(self.model_uri)
             validate.run(
                 validate.ValidateSettings(model_uri=careless, data=self.prepared.folder, name=name, policy=policy)
             )
-            refused = register.run(register.RegisterSettings(model_uri=careless, name=name, policy=policy))
+            with office.as_("validator"):
+                refused = register.run(register.RegisterSettings(model_uri=careless, name=name, policy=policy))
             failures = refused.verdict.failures
             told = [f"{row.gate} {row.got}, expected {row.expected}" for row in failures[:3]]
             more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
@@ -253,6 +264,14 @@ class Story:
                 f"expected {'a' if expected == 'drift' else 'no'} retraining; {result.decision.sentence}",
             )
             step.require(result.delivery is not None and not result.delivery.problem, "the report was not mailed")
+
+
+def _promoted(name: str, version: str) -> bool:
+    try:
+        promote(name, version, "Demo Validator", "I registered it myself")
+    except TransitionError:
+        return False
+    return True
 
 
 def _short(path: Path) -> str:

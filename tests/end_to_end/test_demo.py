@@ -17,8 +17,11 @@ from pathlib import Path
 import av
 import pytest
 from finished_demo import Demo, run_demo
+from sqlalchemy import create_engine, select
 from test_readme import of_language
 
+from model_governance.governed.audit import verify
+from model_governance.governed.tables import AUDIT
 from pipelines.datasets.manifest import load_dataset
 from serving.server import free_port
 
@@ -41,6 +44,21 @@ def test_every_step_is_right(demo: Demo) -> None:
         "shifted window",
     ):
         assert step in demo.output
+
+
+def test_the_promotion_went_through_the_governed_server_with_two_log_ins(demo: Demo) -> None:
+    """One registered it and was refused, another one promoted it; the chain that tells so is whole."""
+    engine = create_engine(f"sqlite:///{demo.workspace / 'mlflow.db'}")
+    with engine.connect() as connection:
+        told = [
+            (row.actor, row.action, row.outcome)
+            for row in connection.execute(select(AUDIT).where(AUDIT.c.version == "1").order_by(AUDIT.c.seq))
+        ]
+    assert ("validator", "create version", "done") in told
+    assert ("validator", "promote", "refused") in told
+    assert ("reviewer", "promote", "done") in told
+    assert ("validator", "promote", "done") not in told
+    assert verify(engine).problems == ()
 
 
 def test_no_python_code_reached_for_the_network(demo: Demo) -> None:

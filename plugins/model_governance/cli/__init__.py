@@ -5,6 +5,7 @@ from model_governance.cli.commands import main
 from model_governance.cli.history import changelog, tag
 from model_governance.cli.notify import notify
 from model_governance.cli.people import access, roles
+from model_governance.cli.serve import serve
 
 __all__ = ["main"]
 
@@ -13,4 +14,5 @@ main.add_command(audit)
 main.add_command(changelog)
 main.add_command(notify)
 main.add_command(roles)
+main.add_command(serve)
 main.add_command(tag)
