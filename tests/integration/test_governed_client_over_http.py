@@ -12,8 +12,8 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from model_governance import TransitionError, load_policy, promote, register, reject, rollback
-from tests.governed_models import log_constant, measure
+from model_governance import TransitionError, evaluation_of, load_policy, promote, register, reject, rollback
+from tests.governed_models import log_constant
 from tests.governed_server import MlflowServer, governed_server
 
 POLICY = {
@@ -58,7 +58,9 @@ def test_from_training_to_rollback_with_five_log_ins(
     with logged_in(server, "ann"):
         for value in (1.0, 2.0, 3.0):
             uris.append(log_constant(value))
-            measure(uris[-1], 0.4 if value == 3.0 else 0.8)
+            with mlflow.start_run(), evaluation_of(uris[-1]):
+                score = 0.4 if value == 3.0 else 0.8
+                mlflow.log_metric("score", score, model_id=uris[-1].removeprefix("models:/"))
         with pytest.raises(MlflowException, match="takes the role validator"):
             register(uris[0], "street", gates)
     with logged_in(server, "validator") as client:
