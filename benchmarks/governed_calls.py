@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.governed_server import MlflowServer, governed_server, plain_server
-
 from benchmarks.record import keep, table
+from tests.governed_server import MlflowServer, governed_server, plain_server
 
 _MOST = 1.10
 

@@ -16,9 +16,9 @@ import yaml
 from aiosmtpd.controller import Controller
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
-from tests.governed_server import MlflowServer, governed_server, password
 
 from model_governance.cli import main
+from tests.governed_server import MlflowServer, governed_server, password
 
 pytestmark = pytest.mark.slow
 
