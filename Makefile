@@ -66,6 +66,7 @@ bench: install  ## side-by-side figures against peers, as ratios
 soak: install  ## what is too long for tests
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.cameras --soak 200000
+	GOVERNANCE_KILLS=100 $(BIN)/python -m pytest -q tests/integration/test_governed_races.py -k kill
 
 up: install  ## MLflow server, serving and the drift schedule together
 	@mkdir -p $(WORKSPACE)

@@ -1,8 +1,9 @@
 """Which earlier trainings a model's weights come from: what they learnt from, it has learnt from as well.
 
 A training that begins with a checkpoint records the checkpoint's SHA-256 (``weights_digest``), and a training that
-makes one records that (the tag ``checkpoint_digest``): by these a chain is followed, wherever the file has been
-copied to. Weights that are an address in MLflow name their run themselves, and so does an optimised model.
+makes one records that (the tags ``checkpoint_digest`` and, of the last epoch, ``checkpoint_digest.last``): by
+these a chain is followed, wherever the file has been copied to. Weights that are an address in MLflow name their
+run themselves, and so does an optimised model.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_
 from model_governance import GovernanceError
 from model_governance.source import locate
 
-__all__ = ["CHECKPOINT_TAG", "Ancestry", "ancestry"]
+__all__ = ["CHECKPOINT_TAG", "LAST_CHECKPOINT_TAG", "Ancestry", "ancestry"]
 
 CHECKPOINT_TAG = "checkpoint_digest"
+LAST_CHECKPOINT_TAG = "checkpoint_digest.last"
 """Tag of a training: SHA-256 of the checkpoint that it keeps, and that others may begin with."""
 
 _MOST = 50  # runs
@@ -109,6 +111,8 @@ def _makers(client: MlflowClient, digest: str) -> list[str | None]:
         token = page.token
         if not token:
             break
-    of_it = f"tags.{CHECKPOINT_TAG} = '{digest}'"
-    made = client.search_runs(experiments, of_it, ViewType.ALL, max_results=_MOST)
-    return [str(run.info.run_id) for run in made]
+    made: dict[str, None] = {}
+    for tag in (CHECKPOINT_TAG, LAST_CHECKPOINT_TAG):
+        found = client.search_runs(experiments, f"tags.`{tag}` = '{digest}'", ViewType.ALL, max_results=_MOST)
+        made |= dict.fromkeys(str(run.info.run_id) for run in found)
+    return list(made)

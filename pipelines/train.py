@@ -13,7 +13,7 @@ from pydantic import Field
 import camera_counting
 from camera_counting.detectors import Detector, open_detector
 from counting_evaluator import best_confidence, detect_all, read_table
-from pipelines.ancestry import CHECKPOINT_TAG
+from pipelines.ancestry import CHECKPOINT_TAG, LAST_CHECKPOINT_TAG
 from pipelines.datasets.manifest import PreparedDataset, load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset
 from pipelines.labelled_table import labelled_table, stored_source
@@ -174,6 +174,9 @@ def _ship(
         mlflow.log_artifact(str(plot), "training")
     # By it a training that begins with this checkpoint is known to have learnt from these data, too.
     mlflow.set_tag(CHECKPOINT_TAG, weights_digest(trained.checkpoint))
+    # The last one lies in the work folder, for whoever wants to go on from it.
+    for last in trained.checkpoint.parent.glob("last-*.pt"):
+        mlflow.set_tag(LAST_CHECKPOINT_TAG, weights_digest(last))
     mlflow.log_artifact(str(trained.checkpoint), "checkpoint")
     info = camera_counting.log_model(
         exported,

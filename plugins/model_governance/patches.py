@@ -64,7 +64,8 @@ def require_nothing_learnt(
     if own := sorted({data.digest for data in inputs if data.inherited_from not in runs}):
         raise VersioningError(
             f"{claim}, but its own run learnt from data ({', '.join(own)}): {retrained}. Data that the version it "
-            f"was made of has learnt from carry the tag {INHERITED_TAG} with the id of that training's run"
+            f"was made of has learnt from carry the tag {INHERITED_TAG} with the id of that training's run; a "
+            "model that an earlier release optimised lacks it: optimise it again"
         )
     if more := sorted({data.digest for data in inputs} - _training_data(client, training_run)):
         raise VersioningError(f"{claim}, but its run learnt from other data ({', '.join(more)}): {retrained}")

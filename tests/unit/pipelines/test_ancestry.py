@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from own_store import own_store
 
 from pipelines import ancestry as module
-from pipelines.ancestry import CHECKPOINT_TAG, Ancestry, ancestry
+from pipelines.ancestry import CHECKPOINT_TAG, LAST_CHECKPOINT_TAG, Ancestry, ancestry
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,6 +57,11 @@ def test_a_chain_is_followed_to_its_end_also_across_experiments() -> None:
     assert set(found.runs[2:4]) == {second, again}
     assert found.runs[4:] == (first,)
     assert found.unknown == ()
+
+
+def test_the_last_checkpoint_leads_back_as_the_best_one_does() -> None:
+    first = _trained("best9", **{LAST_CHECKPOINT_TAG: _digest("last9")})
+    assert ancestry(_trained(begun_with="last9", weights="last-16.pt")).runs[1:] == (first,)
 
 
 def test_runs_that_go_back_to_one_another_end() -> None:
