@@ -6,7 +6,6 @@ import copy
 import mailbox
 import re
 import smtplib
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from email.parser import BytesParser
 from email.policy import default
 from email.utils import getaddresses
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from model_governance.smtp import SmtpAddress
 
 __all__ = ["Delivery", "MailError", "MailboxFolder", "Notifier", "RefusedError", "SmtpServer", "Spooled"]
 
@@ -93,22 +94,20 @@ class SmtpServer(Notifier):
             )
         if parts.password:
             raise ValueError("the mail server's URL holds a password; give it in DRIFT_SMTP_PASSWORD instead")
-        self._tls = parts.scheme == "smtps"
-        self._host = parts.hostname
-        self._port = parts.port or (465 if self._tls else 25)
-        self._user = unquote(parts.username) if parts.username else None
+        self._address = SmtpAddress.of(url)
         self._password = password
         self._timeout = timeout
-        if self._user and not password:
+        if self._address.user and not password:
             raise ValueError(
-                f"the mail server {self._host} wants a password for {self._user}; set DRIFT_SMTP_PASSWORD"
+                f"the mail server {self._address.host} wants a password for {self._address.user}; set "
+                "DRIFT_SMTP_PASSWORD"
             )
 
     def deliver(self, mail: EmailMessage) -> Delivery:
         recipients = _recipients(mail)
-        where = f"{self._host}:{self._port}"
+        where = str(self._address)
         try:
-            with self._connected() as server:
+            with self._address.connected(self._password or "", self._timeout) as server:
                 refused = server.send_message(mail)
         except smtplib.SMTPRecipientsRefused as error:
             # Nobody got it, and whoever stands after a 421 was not even asked.
@@ -124,25 +123,6 @@ class SmtpServer(Notifier):
             codes = {address: code for address, (code, _) in refused.items()}
             raise RefusedError(f"the mail server {where} did not take the mail for {told}", codes)
         return Delivery(where)
-
-    def _connected(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
-        if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
-        try:
-            server.ehlo()
-            # A password goes over an encrypted connection or not at all.
-            if not self._tls and (self._user or server.has_extn("starttls")):
-                server.starttls(context=context)
-                server.ehlo()
-            if self._user:
-                server.login(self._user, self._password or "")
-        except BaseException:
-            server.close()
-            raise
-        return server
 
 
 def _text(answer: bytes | str) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import smtplib
-import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from urllib.parse import unquote, urlsplit
 
 from model_governance.governed.notify.channels import Carrier, CarryError, printable
 from model_governance.governed.notify.events import Event
 from model_governance.governed.notify.outbox import Message
 from model_governance.governed.notify.settings import Mail
+from model_governance.smtp import SmtpAddress
 
 __all__ = ["MailCarrier", "compose"]
 
@@ -45,25 +44,21 @@ class MailCarrier(Carrier):
 
     def __init__(self, settings: Mail, timeout: float = 10.0) -> None:
         self._settings, self._timeout = settings, timeout
-        parts = urlsplit(settings.server)
-        self._tls = parts.scheme == "smtps"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (465 if self._tls else 25)
-        self._user = unquote(parts.username) if parts.username else None
+        self._address = SmtpAddress.of(settings.server)
         self._password = os.environ.get(settings.password_env or "", "")
-        if self._user and not self._password:
-            raise CarryError(f"{settings.password_env} is not set; it holds the password of {self._user}")
+        if self._address.user and not self._password:
+            raise CarryError(f"{settings.password_env} is not set; it holds the password of {self._address.user}")
 
     def carry(self, message: Message, without: frozenset[str] = frozenset()) -> None:
         """Deliver to everybody who has not got it; see `Carrier`."""
         recipients = [address for address in self._settings.to if address not in without]
         if not recipients:
             return
-        where = f"{self._host}:{self._port}"
+        where = str(self._address)
         mail = compose(message, self._settings.sender, recipients)
         refused: dict[str, tuple[int, bytes]] = {}
         try:
-            with self._connected() as server:
+            with self._address.connected(self._password, self._timeout) as server:
                 refused = server.send_message(mail, to_addrs=recipients)
         except smtplib.SMTPRecipientsRefused as error:
             # nobody got it, and whoever stands after a 421 was not even asked
@@ -85,25 +80,6 @@ class MailCarrier(Carrier):
                 # some of them got it, and the others are unknown there for good
                 final=len(refused) < len(self._settings.to) and all(code >= 500 for code, _ in refused.values()),
             )
-
-    def _connected(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
-        if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
-        try:
-            server.ehlo()
-            # a password goes over an encrypted connection or not at all
-            if not self._tls and (self._user or server.has_extn("starttls")):
-                server.starttls(context=context)
-                server.ehlo()
-            if self._user:
-                server.login(self._user, self._password)
-        except BaseException:
-            server.close()
-            raise
-        return server
 
 
 def compose(message: Message, sender: str, recipients: list[str]) -> EmailMessage:

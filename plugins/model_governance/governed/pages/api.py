@@ -17,7 +17,7 @@ from model_governance.governed.pages.access import require_audit, require_readab
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import Dossier, dossier_of, seal
 from model_governance.governed.pages.fields import Fields
-from model_governance.governed.pages.records import MOST, Asked, entries
+from model_governance.governed.pages.records import Asked, entries
 from model_governance.governed.pages.sources import Sources
 from model_governance.governed.pages.waiting import waiting
 
@@ -160,16 +160,7 @@ def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/api/audit/show", endpoint="api_audit_show")
     def show() -> Response:
         require_audit(sources)
-        fields = Fields.query()
-        asked = Asked(
-            model=fields.optional("model"),
-            version=fields.optional("version"),
-            actor=fields.optional("actor"),
-            action=fields.optional("action"),
-            outcome=fields.optional("outcome"),
-            below=fields.number("below", 0) or None,
-            most=min(fields.number("most", 50, least=1), MOST),
-        )
+        asked = Asked.of(Fields.query())
         return jsonify(entries=[each.as_json() for each in entries(sources.registry().engine, asked)])
 
     @blueprint.get("/api/audit/verify", endpoint="api_audit_verify")

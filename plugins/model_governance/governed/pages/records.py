@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Engine
 
 from model_governance.governed.audit import records
+from model_governance.governed.pages.fields import Fields
 from model_governance.governed.tables import AUDIT, CREATORS, READS, REVIEWS
 
 __all__ = [
@@ -68,6 +69,19 @@ class Asked:
     outcome: str | None = None
     below: int | None = None
     most: int = 50
+
+    @classmethod
+    def of(cls, fields: Fields) -> Asked:
+        """As the query of an address asks."""
+        return cls(
+            model=fields.optional("model"),
+            version=fields.optional("version"),
+            actor=fields.optional("actor"),
+            action=fields.optional("action"),
+            outcome=fields.optional("outcome"),
+            below=fields.number("below", 0) or None,
+            most=min(fields.number("most", 50, least=1), MOST),
+        )
 
 
 @dataclass(frozen=True, slots=True)

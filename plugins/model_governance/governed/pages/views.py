@@ -223,15 +223,7 @@ def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/audit", endpoint="audit")
     def audit() -> str:
         require_audit(sources)
-        fields = Fields.query()
-        asked = Asked(
-            model=fields.optional("model"),
-            version=fields.optional("version"),
-            actor=fields.optional("actor"),
-            action=fields.optional("action"),
-            outcome=fields.optional("outcome"),
-            below=fields.number("below", 0) or None,
-        )
+        asked = Asked.of(Fields.query())
         found = entries(sources.registry().engine, asked)
         return render_template("governance/audit.html", found=found, asked=asked)
 
