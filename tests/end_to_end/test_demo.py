@@ -91,7 +91,7 @@ def test_the_registry_tells_who_promoted_what(demo: Demo) -> None:
     version = client.get_model_version_by_alias("camera-counter", "serving")
     assert version.current_stage == "Production"
     assert client.get_model_version_by_alias("camera-counter", "champion").version == version.version
-    assert version.tags["approved_by"] == "reviewer", "the log-in that the server knew signs, no name that was sent"
+    assert version.tags["approved_by"] == "reviewer", "the log-in signs, and no name that was sent"
     assert version.tags["gates"] == "passed"
     assert re.fullmatch(r"\d+\.\d+\.\d+", version.tags["semantic_version"])
     assert 0 < len(version.description) < 5000
