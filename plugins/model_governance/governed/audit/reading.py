@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -52,6 +53,16 @@ class Record:
     detail: dict[str, Any] | None
     previous: str
     hash: str
+
+    @property
+    def when(self) -> datetime:
+        """`at` as a time in UTC."""
+        return datetime.fromtimestamp(self.at / 1000, UTC)
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was done."""
+        return self.outcome != "done"
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, for JSON."""

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
 
 from model_governance.governed.actor import current_actor
-from model_governance.governed.audit import Head, export, verify
+from model_governance.governed.audit import Head, Record, export, verify
 from model_governance.governed.pages.access import require_audit, require_readable, roles_here
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import Dossier, dossier_of, seal
@@ -156,12 +156,17 @@ def _add_roles(blueprint: Blueprint, sources: Sources) -> None:
         return jsonify(access=[_written(each) for each in review_access(sources, timedelta(days=days))])
 
 
+def _entry(record: Record) -> dict[str, Any]:
+    """Every field of an entry of the audit, for a program."""
+    return record.to_dict() | {"at": record.when.isoformat(), "detail": record.detail or {}}
+
+
 def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/api/audit/show", endpoint="api_audit_show")
     def show() -> Response:
         require_audit(sources)
         asked = Asked.of(Fields.query())
-        return jsonify(entries=[each.as_json() for each in entries(sources.registry().engine, asked)])
+        return jsonify(entries=[_entry(each) for each in entries(sources.registry().engine, asked)])
 
     @blueprint.get("/api/audit/verify", endpoint="api_audit_verify")
     def check() -> Response:

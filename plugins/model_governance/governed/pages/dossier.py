@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
+from model_governance.governed.audit import Record
 from model_governance.governed.pages.evidence import Comparison, Picture, Shown, compare, pictures, read_shown
-from model_governance.governed.pages.records import Asked, Recorded, Reviewed, entries, makers, reviews_of
+from model_governance.governed.pages.records import Asked, Reviewed, entries, makers, reviews_of
 from model_governance.governed.pages.sources import Sources
 from model_governance.stages import PRODUCTION
 from model_governance.standing import CHAMPION
@@ -33,7 +34,7 @@ class Dossier:
         Of this version; those of an earlier version of the same number are left out.
     current : frozenset of int
         Places in `reviews` of what still counts: a person's last word, on the files and evidence as they are.
-    history : tuple of Recorded
+    history : tuple of Record
         What the audit says of it, newest first.
     seal : str
         What the reviewer has before them: another one means that it changed meanwhile.
@@ -49,7 +50,7 @@ class Dossier:
     pictures: tuple[Picture, ...]
     reviews: tuple[Reviewed, ...]
     current: frozenset[int]
-    history: tuple[Recorded, ...]
+    history: tuple[Record, ...]
     seal: str
 
     @property

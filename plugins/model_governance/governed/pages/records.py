@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +11,13 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Engine
 
-from model_governance.governed.audit import records
+from model_governance.governed.audit import Record, records
 from model_governance.governed.pages.fields import Fields
 from model_governance.governed.tables import AUDIT, CREATORS, READS, REVIEWS
 
 __all__ = [
     "MOST",
     "Asked",
-    "Recorded",
     "Reviewed",
     "entries",
     "last_acts",
@@ -85,36 +83,6 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """One entry of the audit; `at` in UTC."""
-
-    seq: int
-    at: datetime
-    actor: str
-    address: str
-    endpoint: str
-    action: str
-    outcome: str
-    model: str | None
-    version: str | None
-    before: str | None
-    after: str | None
-    comment: str | None
-    evidence_digest: str | None
-    detail: Mapping[str, Any]
-    previous: str
-    hash: str
-
-    @property
-    def refused(self) -> bool:
-        return self.outcome != "done"
-
-    def as_json(self) -> dict[str, Any]:
-        """Every field, for a program."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"at": self.at.isoformat()}
-
-
-@dataclass(frozen=True, slots=True)
 class Reviewed:
     """What somebody said of a version; `at` in UTC."""
 
@@ -127,9 +95,9 @@ class Reviewed:
     born: int
 
 
-def entries(engine: Engine, asked: Asked) -> list[Recorded]:
+def entries(engine: Engine, asked: Asked) -> list[Record]:
     """The newest entries first, at most `MOST`."""
-    found = records(
+    return records(
         engine,
         model=asked.model,
         version=asked.version,
@@ -139,7 +107,6 @@ def entries(engine: Engine, asked: Asked) -> list[Recorded]:
         below=asked.below,
         limit=max(1, min(asked.most, MOST)),
     )
-    return [Recorded(**each.to_dict() | {"at": moment(each.at), "detail": each.detail or {}}) for each in found]
 
 
 def reviews_of(engine: Engine, name: str, version: str) -> list[Reviewed]:
