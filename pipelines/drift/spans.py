@@ -120,7 +120,9 @@ def of_newest_model(frame: pd.DataFrame) -> pd.DataFrame:
 
 def seconds_of(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Times as seconds since 1970; NaN where a row has none."""
-    times = pd.to_datetime(frame["time"], utc=True)
+    times = frame["time"]
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):  # to_datetime would first look at each for repeated ones
+        times = pd.to_datetime(times, utc=True)
     seconds = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     return np.asarray(seconds, dtype=np.float64)
 

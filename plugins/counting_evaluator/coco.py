@@ -6,15 +6,18 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from camera_counting.detections import Detections
 from counting_evaluator.matches import Matches
 from counting_evaluator.truth import LabelledPicture
+
+if TYPE_CHECKING:  # MLflow loads every evaluator, also where nobody installed what this one measures with
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
 __all__ = ["SIZES", "CocoRun", "run_coco"]
 
@@ -68,6 +71,8 @@ def run_coco(pictures: Sequence[LabelledPicture], found: Sequence[Detections], c
         )
         if each.names[class_id] in ids
     ]
+    from pycocotools.cocoeval import COCOeval
+
     # It tells of its progress on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCOeval(_coco(len(pictures), len(ids), truth), _coco(len(pictures), len(ids), seen), "bbox")
@@ -88,6 +93,8 @@ def _coco(pictures: int, classes: int, annotations: list[dict[str, object]]) -> 
     # pycocotools takes the id 0 for "not matched"
     for number, annotation in enumerate(annotations, 1):
         annotation["id"] = number
+    from pycocotools.coco import COCO
+
     coco = COCO()
     coco.dataset = {
         "images": [{"id": number} for number in range(pictures)],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special  # what scipy.stats would ask, without the second that its import takes
 
 from counting_evaluator.errors import EvaluationError
 
@@ -129,12 +129,12 @@ def _interval(
         return float("nan"), float("nan"), float("nan")
     drawn = _resample(gaps, weights, resamples, seed)
     stretch = np.sqrt(n / (n - 1))
-    tail = float(stats.norm.cdf(stretch * stats.t.ppf((1 - confidence) / 2, n - 1)))
+    tail = float(special.ndtr(stretch * special.stdtrit(n - 1, (1 - confidence) / 2)))
     low, high = np.quantile(drawn, (tail, 1 - tail))
     # One more than were drawn, as for any p value by simulation: none is ever 0.
     beyond = min(int((drawn <= 0).sum()), int((drawn >= 0).sum())) + 1
     share = min(0.5, beyond / (len(drawn) + 1))
-    p = min(1.0, 2 * float(stats.t.cdf(stats.norm.ppf(share) / stretch, n - 1)))
+    p = min(1.0, 2 * float(special.stdtr(n - 1, special.ndtri(share) / stretch)))
     return float(low), float(high), p
 
 

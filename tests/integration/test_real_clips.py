@@ -1,7 +1,8 @@
 """Real clips with counts checked by eye, and one set of defaults for all of them.
 
-Each clip is detected once; what is tried upon it (frames left out or lost) only tracks and counts. The detector
-sees every frame by itself, so that leaving frames out of the detections is leaving them out of the clip.
+Each clip is detected once, with an input that fits its frames, as a count does it; what is tried upon it (frames
+left out or lost) only tracks and counts. The detector sees every frame by itself, so that leaving frames out of
+the detections is leaving them out of the clip.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import numpy as np
 import pytest
 
 from camera_counting.counting import Economy, VideoCount, count_detections, count_video
+from camera_counting.counting.camera import FAINT
 from camera_counting.detections import Detections
-from camera_counting.detectors import Detector, GraphDetector, open_detector
+from camera_counting.detectors import Detector, open_detector
 from camera_counting.scene import Scene
 from camera_counting.video import Frame, VideoSource, open_source
 
@@ -60,23 +62,23 @@ class Seen:
 
 
 @pytest.fixture(scope="session")
-def see(real: Path) -> Callable[[str, float], Seen]:
+def see(real: Path, remembering: Remembering) -> Callable[[str, float], Seen]:
     """Detections of a clip at a scale, made once a session."""
     cache: dict[tuple[str, float], Seen] = {}
-    detector = open_detector(real / "yolo11n_int8_openvino_model")
 
     def look(clip: str, scale: float) -> Seen:
         if (clip, scale) not in cache:
-            cache[clip, scale] = detected(detector, real / clip, scale)
+            cache[clip, scale] = detected(remembering, real / clip, scale)
         return cache[clip, scale]
 
     return look
 
 
-def detected(detector: GraphDetector, clip: Path, scale: float = 1, most: int | None = None) -> Seen:
+def detected(detector: Detector, clip: Path, scale: float = 1, most: int | None = None) -> Seen:
     """Detections of a clip at a scale, of its first `most` frames."""
     times: list[float] = []
     with open_source(clip) as source:
+        size = (round(source.width * scale), round(source.height * scale))
 
         def pictures() -> Iterator[np.ndarray]:
             for frame in islice(source, most):
@@ -86,8 +88,7 @@ def detected(detector: GraphDetector, clip: Path, scale: float = 1, most: int | 
                     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
                 yield image
 
-        found = list(detector.detect_each(pictures(), 0.1))
-        size = (round(source.width * scale), round(source.height * scale))
+        found = list(detector.for_frames(*size).detect_each(pictures(), FAINT * 0.25))
     return Seen(list(zip(times, found, strict=True)), detector.names, size)
 
 

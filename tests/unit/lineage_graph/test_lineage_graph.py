@@ -24,12 +24,13 @@ from pipelines.lineage_graph.mermaid import markdown, mermaid
 from pipelines.lineage_graph.nodes import Pages
 from pipelines.lineage_graph.page import page
 from pipelines.lineage_graph.walk import Limits, Walk
+from tests.empty_store import empty_store
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamHistory]:
     folder = tmp_path_factory.mktemp("history")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = empty_store(folder)
     before = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

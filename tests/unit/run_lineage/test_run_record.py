@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from run_lineage import RecordError, read_record, record
 from run_lineage.changes import LARGEST_FILE, LARGEST_TEXT, MOST_FILES, uncommitted_changes
 from run_lineage.locks import closest_lock, differences, pins
+from tests.empty_store import empty_store
 
 
 def git(folder: Path, *arguments: str, content: bytes | None = None) -> str:
@@ -137,7 +138,7 @@ def test_the_users_own_diff_settings_change_nothing(checkout: Path) -> None:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tracking store for all of these tests: each looks at runs of its own alone."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    return empty_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
