@@ -17,6 +17,7 @@ _ADDRESS = re.compile(r":(?=//|[\w+-]+:)|(?<=\bwww)\.", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 # What would begin a heading, a quotation, a list, a rule, or underline the line above.
 _BEGINS_BLOCK = re.compile(r"^(?:[#>]|[-+](?=[\s+-]|$)|=+(?=\s*$))")
+_ENDS_HEADING = re.compile(r"(?<=\s)(#+)$")
 _BEGINS_LIST = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
@@ -40,6 +41,7 @@ def as_text(text: str, most: int | None = None) -> str:
         lambda found: f"\\{found[0]}", _ADDRESS.sub(lambda found: f"\0{found[0]}", _flat(text, most))
     )
     flat = _ENTITY.sub("&amp;", flat).replace("<", "&lt;").replace("@", "&#64;").replace("\0", "\\")
+    flat = _ENDS_HEADING.sub(r"\\\1", flat)
     return _BEGINS_LIST.sub(r"\1\\\2", _BEGINS_BLOCK.sub(lambda found: f"\\{found[0]}", flat))
 
 

@@ -15,6 +15,7 @@ from model_governance.markdown_text import as_code, as_text
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 NASTY = [
+    "0 #",
     "![](http://example.org/p.png)",
     "![a][b]",
     "[click](javascript:alert(1))",
