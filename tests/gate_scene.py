@@ -6,17 +6,13 @@ Version 1 is in Production, on `champion` and `serving`. Version 2 passed its ga
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import requests
 
-from model_governance.artifact import artifact_digest
+from model_governance.artifact import read_artifact
+from model_governance.evidence import Evaluated, Evidence, Measured
 from model_governance.policy import load_policy
 from tests.governed_server import MlflowServer
 
@@ -33,6 +29,7 @@ class Scene:
     experiment: str = ""
     runs: dict[str, str] = field(default_factory=dict)
     logged: str = ""
+    elsewhere: str = ""
     answer: requests.Response | None = None
 
     def again(self) -> Scene:
@@ -60,16 +57,20 @@ class Scene:
         return f"{self.experiment}/{self.runs[version]}/artifacts/{BUNDLE}"
 
     def content(self, path: str) -> dict[str, bytes]:
-        """The files below a folder of the artifact proxy, as they lie on the server's disk."""
-        folder = self.server.folder / "artifacts" / path
-        return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+        """The files below a folder of the artifact proxy, as the server keeps them."""
+        return self.server.place.content(path)
+
+    def rows(self, query: str, **values: object) -> list[dict[str, Any]]:
+        """What the server's database answers about this model, `:name` in the query."""
+        return self.server.place.rows(query, **({"name": self.model} if ":name" in query else {}), **values)
 
     def version(self, number: str) -> dict[str, Any] | None:
         """A version as the registry holds it; None where there is none."""
         query = (
-            "SELECT * FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
+            "SELECT * FROM model_versions WHERE name = :name AND version = :version "
+            "AND current_stage != 'Deleted_Internal'"
         )
-        found = rows(self.server, query, self.model, int(number))
+        found = self.rows(query, version=int(number))
         return found[0] if found else None
 
     def stage(self, number: str) -> str | None:
@@ -77,27 +78,27 @@ class Scene:
         return found["current_stage"] if found else None
 
     def tags(self, number: str) -> dict[str, str]:
-        query = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
-        return {row["key"]: row["value"] for row in rows(self.server, query, self.model, int(number))}
+        query = "SELECT key, value FROM model_version_tags WHERE name = :name AND version = :version"
+        return {row["key"]: row["value"] for row in self.rows(query, version=int(number))}
 
     def exists(self) -> bool:
-        return bool(rows(self.server, "SELECT name FROM registered_models WHERE name = ?", self.model))
+        return bool(self.rows("SELECT name FROM registered_models WHERE name = :name"))
 
     def aliases(self) -> dict[str, str]:
-        query = "SELECT alias, version FROM registered_model_aliases WHERE name = ?"
-        return {row["alias"]: str(row["version"]) for row in rows(self.server, query, self.model)}
+        query = "SELECT alias, version FROM registered_model_aliases WHERE name = :name"
+        return {row["alias"]: str(row["version"]) for row in self.rows(query)}
 
     def model_tags(self) -> dict[str, str]:
-        query = "SELECT key, value FROM registered_model_tags WHERE name = ?"
-        return {row["key"]: row["value"] for row in rows(self.server, query, self.model)}
+        query = "SELECT key, value FROM registered_model_tags WHERE name = :name"
+        return {row["key"]: row["value"] for row in self.rows(query)}
 
     def run_state(self, number: str) -> str:
-        query = "SELECT lifecycle_stage FROM runs WHERE run_uuid = ?"
-        return rows(self.server, query, self.runs[number])[0]["lifecycle_stage"]
+        query = "SELECT lifecycle_stage FROM runs WHERE run_uuid = :run"
+        return str(self.rows(query, run=self.runs[number])[0]["lifecycle_stage"])
 
     def logged_state(self) -> str:
-        query = "SELECT lifecycle_stage FROM logged_models WHERE model_id = ?"
-        return rows(self.server, query, self.logged)[0]["lifecycle_stage"]
+        query = "SELECT lifecycle_stage FROM logged_models WHERE model_id = :model"
+        return str(self.rows(query, model=self.logged)[0]["lifecycle_stage"])
 
     def state(self) -> dict[str, Any]:
         """Everything that a way round the gate could change, without the times."""
@@ -114,37 +115,6 @@ class Scene:
             "logged": self.logged_state(),
             "files": {folder: self.content(folder) for folder in folders},
         }
-
-
-class Kept:
-    """A scene as it was first, on a server that nothing else uses: its databases and files are put back."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene, self.folder = scene, scene.server.folder
-        for name in ("mlflow.db", "auth.db"):
-            copy_database(self.folder / name, self.folder / f"{name}.kept")
-        shutil.copytree(self.folder / "artifacts", self.folder / "artifacts.kept")
-
-    def put_back(self) -> Scene:
-        """The scene again, whatever became of it; the server goes on running."""
-        for name in ("mlflow.db", "auth.db"):
-            copy_database(self.folder / f"{name}.kept", self.folder / name)
-        shutil.rmtree(self.folder / "artifacts")
-        shutil.copytree(self.folder / "artifacts.kept", self.folder / "artifacts")
-        return self.scene.again()
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """SQLite's own copy, which a server that has the target open does not notice."""
-    with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(target, timeout=30)) as to:
-        from_.backup(to)
-
-
-def rows(server: MlflowServer, query: str, *values: object) -> list[dict[str, Any]]:
-    """What the server's database answers; nothing is written."""
-    with closing(sqlite3.connect(f"file:{server.folder / 'mlflow.db'}?mode=ro", uri=True)) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(query, values)]
 
 
 def build(server: MlflowServer, name: str) -> Scene:
@@ -175,14 +145,18 @@ def add_judged_version(scene: Scene, number: str, author: str = "ann") -> None:
     It passed the policy in the server's ``policy.yaml``, where there is one.
     """
     policy = scene.server.folder / "policy.yaml"
-    run = ok(scene.post(author, "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+    run, measuring = (
+        ok(scene.post(who, "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+        for who in (author, "validator")
+    )
     scene.runs[number] = run
     write_model(scene, number, f"weights {number}".encode(), author)
-    ok(scene.put("validator", f"{scene.bundle(number)}/evidence.json", b'{"mae": 1.0}'))
+    shown = evidence_of(scene, number, measuring)
+    ok(scene.put("validator", f"{scene.bundle(number)}/evidence.json", shown.model_dump_json().encode()))
     evidence = {
         "gates": "passed",
-        "artifact_digest": artifact_digest(str(scene.server.folder / "artifacts" / scene.files(number))),
-        "evidence_digest": hashlib.sha256(b'{"mae": 1.0}').hexdigest(),
+        "artifact_digest": shown.artifact.digest,
+        "evidence_digest": shown.digest,
         "evidence": BUNDLE,
         "source_run_id": run,
         "judged_against": "none" if number == "1" else "1",
@@ -200,6 +174,24 @@ def add_judged_version(scene: Scene, number: str, author: str = "ann") -> None:
     assert str(made["model_version"]["version"]) == number
 
 
+def evidence_of(scene: Scene, number: str, measuring: str) -> Evidence:
+    """What the validator says of a version's files, measured in a run of its own."""
+    artifact, _ = read_artifact(f"{scene.server.place.artifacts}/{scene.files(number)}")
+    return Evidence(
+        model_uri=f"mlflow-artifacts:/{scene.files(number)}",
+        run_id=scene.runs[number],
+        artifact=artifact,
+        evaluated_digest=artifact.digest,
+        metrics={"mae": Measured(value=1.0, timestamp=1)},
+        params={},
+        tags={},
+        datasets=(),
+        git_commit=None,
+        interface={},
+        evaluations=(Evaluated(kind="quality", run_id=measuring, began=1, digest=artifact.digest),),
+    )
+
+
 def write_model(scene: Scene, number: str, weights: bytes, author: str = "ann") -> None:
     ok(scene.put(author, f"{scene.files(number)}/MLmodel", b"flavors: {}\n"))
     ok(scene.put(author, f"{scene.files(number)}/weights.bin", weights))
@@ -213,10 +205,10 @@ def ok(answer: requests.Response) -> dict[str, Any]:
 
 def refusals(server: MlflowServer, after: int = 0) -> list[tuple[str, str, str]]:
     """Refusals in the audit behind an entry: who, action, reason."""
-    query = "SELECT * FROM governance_audit WHERE seq > ? AND outcome = 'refused' ORDER BY seq"
-    return [(row["actor"], row["action"], row["comment"]) for row in rows(server, query, after)]
+    query = "SELECT * FROM governance_audit WHERE seq > :after AND outcome = 'refused' ORDER BY seq"
+    return [(row["actor"], row["action"], row["comment"]) for row in server.place.rows(query, after=after)]
 
 
 def last_entry(server: MlflowServer) -> int:
     """Number of the audit's last entry."""
-    return int(rows(server, "SELECT coalesce(max(seq), 0) AS last FROM governance_audit")[0]["last"])
+    return int(server.place.rows("SELECT coalesce(max(seq), 0) AS latest FROM governance_audit")[0]["latest"])

@@ -25,7 +25,12 @@ from typing import Any
 import requests
 from mlflow import MlflowClient
 
+from tests.back_ends import KEYS, Place
+from tests.empty_store import empty_store
+
 ROOT = Path(__file__).resolve().parent.parent
+_SETTINGS = ("MLFLOW_", "_MLFLOW", "MODEL_GOVERNANCE_")
+"""How variables begin that a server of a test gets from its test alone."""
 
 ROLES: dict[str, str | None] = {
     "ann": "data_scientist",
@@ -48,12 +53,13 @@ class MlflowServer:
     folder: Path
     governed: bool
     process: subprocess.Popen[bytes]
+    place: Place
     sessions: dict[str | None, requests.Session] = field(default_factory=dict)
 
     @property
     def database(self) -> str:
-        """SQLAlchemy's address of the file that holds runs, registry and audit."""
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        """SQLAlchemy's address of what holds runs, registry and audit."""
+        return self.place.database
 
     @property
     def log(self) -> str:
@@ -128,10 +134,10 @@ def serving(
     governed: bool,
     policy: Path | None = None,
     workers: int = 1,
-    store: str | None = None,
-    artifacts: str | None = None,
+    place: Place | None = None,
     environment: Mapping[str, str] | None = None,
     remember_logins: bool = True,
+    prefix: str = "",
 ) -> Iterator[MlflowServer]:
     """Start a server on a free port, make its people, and stop it afterwards.
 
@@ -139,34 +145,38 @@ def serving(
     ----------
     policy : Path, optional
         The policy that it governs by; its built-in one by default.
-    store : str, optional
-        Address of the database without ``governed+``; ``mlflow.db`` in `folder` by default.
-    artifacts : str, optional
-        Where artefacts go; ``artifacts`` in `folder` by default.
+    place : Place, optional
+        Its databases and where artefacts go; SQLite and files in `folder` by default.
     environment : mapping of str to str, optional
         Further environment variables of the server.
     remember_logins : bool
         Whether basic-auth may keep a right password for a while; its own default is to hash at each request, which
         costs a test tens of milliseconds each.
+    prefix : str
+        MLflow's ``--static-prefix``; the server's `url` ends with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    store = store or f"sqlite:///{folder / 'mlflow.db'}"
+    if place is None:
+        place = Place.below(folder)
+        empty_store(folder)
     (folder / "auth.ini").write_text(
         "[mlflow]\ndefault_permission = EDIT\nadmin_username = admin\n"
-        f"database_uri = sqlite:///{folder / 'auth.db'}\n"
+        f"database_uri = {place.logins}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         f"auth_cache_ttl_seconds = {300 if remember_logins else 0}\n"
     )
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--workers", str(workers), "--app-name", "governed" if governed else "basic-auth",
-        "--backend-store-uri", store, "--registry-store-uri", f"governed+{store}" if governed else store,
-        "--artifacts-destination", artifacts or str(folder / "artifacts"),
+        "--backend-store-uri", place.database,
+        "--registry-store-uri", f"governed+{place.database}" if governed else place.database,
+        "--artifacts-destination", place.artifacts,
+        *(["--static-prefix", prefix] if prefix else []),
     ]  # fmt: skip
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "_MLFLOW"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     env |= {
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": password("admin"),
@@ -174,6 +184,9 @@ def serving(
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        **KEYS,
+        "HOME": str(folder),  # no file of whoever runs the tests names other keys
+        **place.environment,
         **({"MODEL_GOVERNANCE_POLICY": str(policy)} if policy else {}),
         **(environment or {}),
     }
@@ -182,10 +195,10 @@ def serving(
             command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-    server = MlflowServer(f"http://127.0.0.1:{port}", folder, governed, process)
+    server = MlflowServer(f"http://127.0.0.1:{port}{prefix}", folder, governed, process, place)
     try:
         await_answer(server)
-        make_people(server, store)
+        make_people(server)
         yield server
     finally:
         server.stop()
@@ -203,7 +216,7 @@ def await_answer(server: MlflowServer, seconds: float = 90) -> None:
     raise AssertionError(f"no answer in {seconds} s:\n{server.log[-4000:]}")
 
 
-def make_people(server: MlflowServer, store: str) -> None:
+def make_people(server: MlflowServer) -> None:
     """Make everybody's log-in and, where the server governs, give them their roles as its admin does."""
     for user in ROLES:
         made = server.post("admin", "users/create", username=user, password=password(user))
@@ -212,7 +225,7 @@ def make_people(server: MlflowServer, store: str) -> None:
         from model_governance.governed.actor import Actor, acting
         from model_governance.governed.store import GovernedStore
 
-        governed = GovernedStore(f"governed+{store}", str(server.folder / "artifacts"))
+        governed = GovernedStore(f"governed+{server.database}", server.place.artifacts)
         with acting(Actor("admin", is_admin=True)):
             for user, role in ROLES.items():
                 if role is not None:

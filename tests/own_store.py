@@ -9,13 +9,15 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from tests.empty_store import empty_store
+
 __all__ = ["own_store"]
 
 
 @contextmanager
 def own_store(folder: Path) -> Iterator[None]:
     """Work in `folder`, with runs and models in `folder/mlflow.db`, also in processes that are started there."""
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = empty_store(folder)
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

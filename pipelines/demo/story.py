@@ -59,8 +59,8 @@ class Story:
         self._prepare()
         with Office.opened(self.workspace, self.settings.policy) as office:
             self._train(office)
-            self._evaluate()
-            self._validate()
+            self._evaluate(office)
+            self._validate(office)
             self._register(office)
             self._review(office)
             self._refuse(office)
@@ -95,8 +95,9 @@ class Story:
             )
             step.where = f"run {self.run_id}"
 
-    def _evaluate(self) -> None:
-        with self.steps.step("evaluate") as step:
+    def _evaluate(self, office: Office) -> None:
+        """By the validator's log-in: nobody measures their own model."""
+        with self.steps.step("evaluate") as step, office.as_("validator"):
             evaluated = evaluate.run(
                 evaluate.EvaluateSettings(model_uri=self.model_uri, data=self.prepared.folder)
             )
@@ -107,8 +108,8 @@ class Story:
             )
             step.where = f"run {evaluated.run_id}, artefacts"
 
-    def _validate(self) -> None:
-        with self.steps.step("validate in a server") as step:
+    def _validate(self, office: Office) -> None:
+        with self.steps.step("validate in a server") as step, office.as_("validator"):
             found, run_id = validate.measure_infrastructure(self.model_uri, self.dataset)
             step.require(not found.problems, "; ".join(found.problems))
             seconds, latency, memory = (
@@ -161,10 +162,12 @@ class Story:
             name, policy = self.settings.name, self.settings.policy
             with office.as_("author"):
                 careless = log_careless(self.model_uri)
-            validate.run(
-                validate.ValidateSettings(model_uri=careless, data=self.prepared.folder, name=name, policy=policy)
-            )
             with office.as_("validator"):
+                validate.run(
+                    validate.ValidateSettings(
+                        model_uri=careless, data=self.prepared.folder, name=name, policy=policy
+                    )
+                )
                 refused = register.run(register.RegisterSettings(model_uri=careless, name=name, policy=policy))
             failures = refused.verdict.failures
             told = [f"{row.gate} {row.got}, expected {row.expected}" for row in failures[:3]]

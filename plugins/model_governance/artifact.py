@@ -26,6 +26,8 @@ __all__ = ["Artifact", "ArtifactFile", "artifact_digest", "read_artifact"]
 # MLflow writes this one beside the model whenever it is loaded by a models:/ address; it is not part of the model.
 # The name alone excuses nothing: whatever else stands in it would be a file that nobody vouches for.
 _WRITTEN_BY_LOADING = "registered_model_meta"
+# Reading it as YAML takes a second for each 200 kB, and whoever logs it chooses its size.
+_LARGEST_MLMODEL = 1_000_000
 _LARGEST_NOTE = 1024
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # as MLflow does
 
@@ -90,6 +92,11 @@ def read_artifact(location: str) -> tuple[Artifact, dict[str, Any]]:
 
 
 def _mlmodel(path: Path, location: str) -> Any:
+    if path.stat().st_size > _LARGEST_MLMODEL:
+        raise EvidenceError(
+            f"the MLmodel file at {location} has {path.stat().st_size:,} bytes, and {_LARGEST_MLMODEL:,} fit; "
+            "keep metadata of that size in a file of its own"
+        )
     try:
         return read_yaml(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -120,6 +127,9 @@ def _paths(folder: Path, location: str) -> list[Path]:
                 f"{name} in {location} is byte code, which Python may run in place of the reviewed source. Remove "
                 "it; where loading the model in place has written it, load with PYTHONDONTWRITEBYTECODE=1"
             )
+        if not name.isprintable():
+            # the digest is over lines, and a name that holds one could stand for another file
+            raise EvidenceError(f"{name!r} in {location} is no name that one can read; give the file another one")
         paths.append(path)
     return paths
 

@@ -11,6 +11,7 @@ from model_governance.errors import TransitionError
 from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
 from model_governance.gathering import collect
+from model_governance.governing import governing
 from model_governance.policy import Policy
 from model_governance.standing import Standing, read_standing
 
@@ -53,7 +54,8 @@ def assess(model_uri: str, policy: Policy, name: str | None = None, *, now: date
     """
     evidence = collect(model_uri, policy)
     try:
-        standing = read_standing(MlflowClient(), name) if name else Standing()
+        client = MlflowClient()
+        standing = read_standing(client, name, by_stages=governing(client) is not None) if name else Standing()
     except TransitionError:  # nothing is registered under this name yet
         standing = Standing()
     champion = champion_evidence(standing, str(name), policy, evidence)

@@ -8,7 +8,7 @@ from model_governance.evidence import Evidence
 from model_governance.gates import GateResult, Verdict
 from model_governance.markdown_text import as_code, as_text
 
-__all__ = ["LIMIT", "describe"]
+__all__ = ["LIMIT", "describe", "with_words"]
 
 _GLANCE = {
     "slices": "Slices",
@@ -20,6 +20,8 @@ _GLANCE = {
 
 LIMIT = 5000
 """Characters that MLflow's registry keeps of a description."""
+
+_WORDS = "\n\n## What whoever registered it wrote\n\n"
 
 
 def describe(
@@ -46,6 +48,43 @@ def describe(
         if len(text) < LIMIT:
             return text
     return text[: LIMIT - 4] + "\n…"
+
+
+def with_words(text: str, present: str | None) -> str:
+    """The description, and below it what somebody wrote before the version was judged, as plain text.
+
+    Parameters
+    ----------
+    text : str
+        What `describe` gives.
+    present : str or None
+        What the version's description is by now; of one that was judged before, these words stand at its end.
+
+    Examples
+    --------
+    >>> told = with_words("# iris 1.0.0", "trained on *May*")
+    >>> print(told)
+    # iris 1.0.0
+    <BLANKLINE>
+    ## What whoever registered it wrote
+    <BLANKLINE>
+    > trained on \\*May\\*
+    >>> with_words("# iris 1.0.1", told) == told.replace("1.0.0", "1.0.1")
+    True
+    """
+    if not (present or "").strip():
+        return text
+    present = str(present)
+    if _WORDS in present:
+        quoted = present.split(_WORDS, 1)[1]
+    elif present.startswith("# ") and "\n## Gates\n" in present:
+        return text  # of an earlier judgement, and of nobody else
+    else:
+        quoted = "\n>\n".join(f"> {as_text(line)}" for line in present.splitlines() if line.strip())
+    room = LIMIT - 1 - len(text) - len(_WORDS)
+    if room < 80:
+        return text
+    return text + _WORDS + (quoted if len(quoted) <= room else f"{quoted[: room - 1]}…")
 
 
 def _write(
@@ -83,7 +122,7 @@ def _write(
             "",
             *_table(
                 ("", "gate", "expected", "got"),
-                [("passed" if row.passed else "**failed**", row.gate, row.expected, row.got) for row in ordered],
+                [("passed" if row.passed else "FAILED", row.gate, row.expected, row.got) for row in ordered],
                 rows,
             ),
             "",

@@ -8,6 +8,7 @@ away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from mlflow import MlflowClient
@@ -15,12 +16,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE, PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from model_governance.errors import TransitionError
+from model_governance.errors import EvidenceError, TransitionError
+from model_governance.source import Source, locate
 from model_governance.stages import NONE
 from model_governance.standing import Standing, read_standing, versions_of
 
-__all__ = ["clear_leftovers", "doubled", "remove", "version_with"]
+__all__ = ["clear_leftovers", "doubled", "never_judged", "remove", "version_with"]
 
+_REGISTERED = re.compile(r"models:/[^/@]+/\d+")
 _KEPT = ErrorCode.Name(PERMISSION_DENIED)
 _GONE = {ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), ErrorCode.Name(INVALID_STATE)}
 
@@ -29,6 +32,37 @@ def version_with(versions: Mapping[str, ModelVersion], digest: str) -> ModelVers
     """The version that holds these files: of several one that was decided on, then one in a stage, the oldest."""
     same = [each for each in versions.values() if each.tags.get("artifact_digest") == digest]
     return min(same, key=lambda v: (not _is_reviewed(v), v.current_stage == NONE, int(v.version)), default=None)
+
+
+def never_judged(versions: Mapping[str, ModelVersion], source: Source, asked_for: str) -> ModelVersion | None:
+    """The version that somebody registered of this model by MLflow's own means, and that carries no evidence yet.
+
+    Of several, the one that was asked for by its number; else the newest.
+
+    Parameters
+    ----------
+    asked_for : str
+        The address that the caller gave, such as ``models:/iris/3``.
+    """
+    places = {source.uri.rstrip("/"), source.location.rstrip("/"), asked_for.rstrip("/")}
+    named = {number: asked_for == f"models:/{each.name}/{number}" for number, each in versions.items()}
+    same = [
+        each
+        for number, each in versions.items()
+        if "artifact_digest" not in each.tags
+        and (named[number] or str(each.source).rstrip("/") in places or _copied_from(each) == source.uri)
+    ]
+    return max(same, key=lambda each: (named[str(each.version)], int(each.version)), default=None)
+
+
+def _copied_from(version: ModelVersion) -> str | None:
+    """The model that a copy of another registered version was made from; None of what is no copy."""
+    if not _REGISTERED.fullmatch(str(version.source)):
+        return None
+    try:
+        return locate(str(version.source)).uri
+    except EvidenceError:  # what it was copied from is gone
+        return None
 
 
 def clear_leftovers(client: MlflowClient, name: str, digest: str) -> None:

@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import mlflow
@@ -110,7 +110,9 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
     """Record an evaluation; put it inside the ``with`` block, with its metrics logged to one run.
 
     Gives the digest of the model's files. Without this record a policy with a freshness rule refuses the model.
-    Where the block raises, nothing is recorded, and an earlier evaluation stays the model's evidence.
+    Where the block raises, nothing is recorded, and an earlier evaluation stays the model's evidence. In the block
+    the model is MLflow's active one, so that what is logged without a `model_id` belongs to it; MLflow's own
+    evaluator finds it by ``models:/m-...`` alone, and would log the figures of a registered version for no model.
 
     Parameters
     ----------
@@ -131,7 +133,8 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
     source = locate(model_uri)
     before = artifact_digest(source.location)
     began = _now()
-    yield before
+    with _active(source):
+        yield before
     ended = _now()
     after = artifact_digest(source.location)
     if after != before:
@@ -193,6 +196,10 @@ def newest_of_each_kind(evaluations: Iterable[Evaluation], data: frozenset[str] 
     for each in sorted(evaluations, key=lambda each: (bool(each.data & data), each.began)):
         chosen[each.kind] = each
     return sorted(chosen.values(), key=lambda each: (each.kind != QUALITY, -each.began, each.kind))
+
+
+def _active(source: Source) -> AbstractContextManager[object]:
+    return mlflow.set_active_model(model_id=source.logged.model_id) if source.logged else nullcontext()
 
 
 def _now() -> int:

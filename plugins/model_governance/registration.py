@@ -15,8 +15,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from model_governance.admission import refusal
 from model_governance.assessment import champion_evidence
 from model_governance.bundle import MATERIALS_TAG, Bundle, write_bundle
-from model_governance.description import describe
-from model_governance.duplicates import clear_leftovers, remove, version_with
+from model_governance.description import describe, with_words
+from model_governance.duplicates import clear_leftovers, never_judged, remove, version_with
 from model_governance.errors import EvidenceError, GateError, TransitionError, VersioningError
 from model_governance.evidence import Evidence
 from model_governance.gates import Verdict, judge
@@ -25,8 +25,8 @@ from model_governance.governing import governing, review_page
 from model_governance.materials import bill_of_materials
 from model_governance.policy import Policy
 from model_governance.source import locate
-from model_governance.stages import NONE, STAGING, move_to_stage
-from model_governance.standing import Move, Standing, finished, settle, versions_of
+from model_governance.stages import NONE, PRODUCTION, STAGING, move_to_stage
+from model_governance.standing import Move, Standing, finished, read_standing, settle, versions_of
 from model_governance.versioning import numbering_of
 
 __all__ = ["Registration", "register"]
@@ -92,7 +92,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     EvidenceError
         Where there is no such model, or no run that it came from. Nothing is registered then.
     TransitionError
-        Where these very files were rejected or rolled back; says by whom, when and why.
+        Where these very files were rejected or rolled back; says by whom, when and why. Where they are in
+        Production without ever having been judged.
     VersioningError
         Where the model's run claims to be a smaller step than it is, or another registration took the number at
         the same moment. Nothing is registered then.
@@ -103,26 +104,34 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
     # A claim that does not hold leaves nothing behind.
     numbering = numbering_of(client, name, evidence, policy.versioning)
     _create_model(client, name)
-    standing = finished(client, name)
+    governed = governing(client) is not None
+    standing = read_standing(client, name, by_stages=True) if governed else finished(client, name)
     versions = versions_of(client, name)
     known = version_with(versions, evidence.artifact.digest)
+    if known is None:
+        known = never_judged(versions, locate(evidence.model_uri), model_uri)
     if known is not None and (no := refusal(known)) is not None:
         raise TransitionError(f"version {known.version} of {name!r} holds these files and {no}")
     champion = champion_evidence(standing, name, policy, evidence)
     verdict = judge(policy, evidence, champion, now)
     bundle = Bundle(evidence, policy, verdict, bill_of_materials(evidence, name))
     if known is not None and _is_approved(known, standing):
+        if "artifact_digest" not in known.tags:
+            raise TransitionError(
+                f"version {known.version} of {name!r} holds these files and was in Production before anybody "
+                "judged it: it stays as it is. Its recorded evaluation is what the next version is held against"
+            )
         return _registration(known, bundle, created=False)
     semantic = numbering.semantic_version
     folder = write_bundle(client, bundle)
-    page = review_page(name, evidence.artifact.digest) if governing(client) is not None else None
+    page = review_page(name, evidence.artifact.digest) if governed else None
     text = describe(name, semantic, evidence, bundle.verdict, champion, standing.champion, folder, page)
     tags = numbering.tags() | _tags(bundle, semantic, folder, standing)
     created = False
     if known is None:
         version, created = _create_version(client, name, evidence, tags, text)
     else:
-        version = _renew(client, known, tags, text)
+        version = _renew(client, known, tags, with_words(text, known.description))
     _link(client, version, evidence)
     _stand(client, standing, version, passed=bundle.verdict.passed, now=now)
     return _registration(client.get_model_version(name, version.version), bundle, created=created)
@@ -138,7 +147,7 @@ def _create_model(client: MlflowClient, name: str) -> None:
 
 def _is_approved(version: ModelVersion, standing: Standing) -> bool:
     """Such a version keeps the evidence of its approval."""
-    in_use = str(version.version) in (standing.champion, standing.previous)
+    in_use = str(version.version) in (standing.champion, standing.previous) or version.current_stage == PRODUCTION
     return version.tags.get("review") == "approved" or in_use
 
 

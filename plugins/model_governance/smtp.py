@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from model_governance.deadline import watch
 
 __all__ = ["SmtpAddress"]
 
@@ -42,7 +46,7 @@ class SmtpAddress:
         Parameters
         ----------
         timeout : float
-            Seconds that one answer may take.
+            Seconds that one read may take; `Deadline` bounds all of it.
 
         Raises
         ------
@@ -51,9 +55,9 @@ class SmtpAddress:
         """
         context = ssl.create_default_context()
         if self.tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=timeout, context=context)
+            server: smtplib.SMTP = _Encrypted(self.host, self.port, timeout=timeout, context=context)
         else:
-            server = smtplib.SMTP(self.host, self.port, timeout=timeout)
+            server = _Plain(self.host, self.port, timeout=timeout)
         try:
             server.ehlo()
             # A password goes over an encrypted connection or not at all.
@@ -66,3 +70,14 @@ class SmtpAddress:
             server.close()
             raise
         return server
+
+
+class _Plain(smtplib.SMTP):
+    def _get_socket(self, *args: Any, **kwargs: Any) -> socket.socket:
+        made: socket.socket = super()._get_socket(*args, **kwargs)  # type: ignore[misc]
+        watch(made)
+        return made
+
+
+class _Encrypted(smtplib.SMTP_SSL, _Plain):
+    """`SMTP_SSL` asks the class after it for the connection, and begins TLS on that."""

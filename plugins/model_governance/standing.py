@@ -44,7 +44,7 @@ class Move(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    action: Literal["registered", "promoted", "rejected", "rolled back", "reopened"]
+    action: Literal["registered", "promoted", "rejected", "rolled back", "reopened", "adopted"]
     version: str
     by: str
     comment: str
@@ -114,8 +114,13 @@ def registered_model(client: MlflowClient, name: str) -> RegisteredModel:
         raise
 
 
-def read_standing(client: MlflowClient, name: str) -> Standing:
+def read_standing(client: MlflowClient, name: str, *, by_stages: bool = False) -> Standing:
     """The standing as it was last decided; where nobody decided yet, as the aliases say.
+
+    Parameters
+    ----------
+    by_stages : bool
+        Whether stages tell where no alias does, as a governed server reads a registry that is older than it.
 
     Raises
     ------
@@ -125,10 +130,11 @@ def read_standing(client: MlflowClient, name: str) -> Standing:
     model = registered_model(client, name)
     text = model.tags.get(STANDING_TAG)
     if text is None:
-        aliases = {alias: str(version) for alias, version in model.aliases.items()}
-        return Standing(
-            champion=aliases.get(CHAMPION), previous=aliases.get(PREVIOUS), challenger=aliases.get(CHALLENGER)
-        )
+        staged = {each.current_stage: str(each.version) for each in model.latest_versions} if by_stages else {}
+        told = {CHAMPION: staged.get(PRODUCTION), CHALLENGER: staged.get(STAGING)} | {
+            alias: str(version) for alias, version in model.aliases.items()
+        }
+        return Standing(champion=told[CHAMPION], previous=told.get(PREVIOUS), challenger=told[CHALLENGER])
     try:
         return Standing.model_validate_json(text)
     except ValidationError as error:

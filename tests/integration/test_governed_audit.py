@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 
 from model_governance.cli import main
+from tests.back_ends import BACK_ENDS, places
 from tests.governed_server import MlflowServer, governed_server, password
 
 pytestmark = pytest.mark.slow
@@ -37,10 +38,12 @@ class Inbox:
         return [str(mail["Subject"]) for mail in self.mails]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowServer, Inbox]]:
+@pytest.fixture(scope="module", params=BACK_ENDS)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[MlflowServer, Inbox]]:
     """A server that tells of everything by mail."""
-    folder, inbox = tmp_path_factory.mktemp("governed"), Inbox()
+    folder, inbox = tmp_path_factory.mktemp(f"governed-{request.param}"), Inbox()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -50,7 +53,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowSer
     notify = folder / "notify.yaml"
     notify.write_text(yaml.safe_dump({"every_s": 0.2, "channels": [{"name": "mail", "mail": mail}]}))
     try:
-        with governed_server(folder, environment={"MODEL_GOVERNANCE_NOTIFY": str(notify)}) as server:
+        told = {"MODEL_GOVERNANCE_NOTIFY": str(notify)}
+        with (
+            places(request.param) as place_for,
+            governed_server(folder, environment=told, place=place_for("governed", folder)) as server,
+        ):
             assert server.post("ann", "registered-models/create", name="counter").ok
             assert not server.post("mallory", "registered-models/create", name="forged").ok
             yield server, inbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import mlflow
 import pytest
@@ -10,6 +11,9 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 
 from model_governance.artifact import artifact_digest
+from model_governance.governed import deciding
+from model_governance.governed.current_policy import ServerPolicy
+from tests.empty_store import empty_store
 from tests.governed_registry import Registry, governed_registry
 from tests.postgres import Postgres, postgres
 
@@ -23,7 +27,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp(f"governed-{request.param}")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = empty_store(folder)
     database = uri if request.param == "sqlite" else str(request.getfixturevalue("server").url)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
@@ -267,6 +271,20 @@ def test_an_operator_goes_back_at_once_with_a_reason(registry: Registry) -> None
         registry.store.promote(name, 3)
 
 
+def test_the_way_back_goes_past_what_somebody_said_no_to(registry: Registry) -> None:
+    name = registry.model(4)
+    with registry.by("rita"):
+        for number in (1, 2, 3, 4):
+            registry.store.promote(name, number)
+    with registry.by("rob"):
+        registry.store.review(name, 2, "reject", "counts rain")  # a champion before the last
+    with registry.by("otto"):
+        registry.store.rollback(name, "counts wrong")
+        assert registry.state(name)[0]["champion"] == "3"
+        registry.store.rollback(name, "this one too")
+        assert registry.state(name)[0]["champion"] == "1"
+
+
 def test_nobody_goes_back_to_changed_files(registry: Registry) -> None:
     name = registry.model(2)
     for number in (1, 2):
@@ -324,6 +342,44 @@ def test_what_is_in_use_stays_and_keeps_its_name_and_its_evidence(registry: Regi
     assert registry.state(name)[1] == {"1": "Archived", "2": "Production"}
 
 
+def test_what_a_protected_alias_points_to_stays_with_its_evidence(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = registry.model(2)
+    guarded = registry.store.rules.model_copy(update={"protected_aliases": ("canary-*",)})
+    monkeypatch.setattr(registry.store, "server_policy", ServerPolicy(guarded))
+    with registry.by("rob"):
+        registry.store.review(name, 1, "approve", "counts well")
+    with registry.by("otto"):
+        registry.store.set_registered_model_alias(name, "canary-north", "1")
+        with registry.refused("the version is on the alias canary-north"):
+            registry.store.delete_model_version(name, "1")
+    with registry.by("validator"):
+        with registry.refused("on the alias canary-north: it keeps the evidence of its approval"):
+            registry.tag(name, 1, "evidence_digest", "better")
+        registry.tag(name, 2, "evidence_digest", "better")  # which is on no alias
+
+
+def test_a_verdict_that_was_read_before_another_one_counts_for_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, other, read = registry.model(1), "d" * 64, deciding.failed_gates
+
+    def then_judged_anew(*arguments: Any) -> tuple[str, ...]:
+        """Files take long to hash: meanwhile the validator records another verdict."""
+        read(*arguments)
+        registry.judge(name, 1, gates="failed", evidence=other)
+        return ("the gate of the verdict before",)
+
+    monkeypatch.setattr(deciding, "failed_gates", then_judged_anew)
+    with registry.by("rita"), pytest.raises(MlflowException, match="it did not pass its gates") as caught:
+        registry.store.promote(name, 1)
+    assert "the gate of the verdict before" not in str(caught.value)
+    # and of the same verdict the gates are told by name
+    with registry.by("rita"), pytest.raises(MlflowException, match="the gate of the verdict before"):
+        registry.store.promote(name, 1)
+
+
 def test_a_number_that_is_used_again_starts_with_nothing(registry: Registry) -> None:
     name = registry.model(1, judged=False)
     registry.judge(name, 1)
@@ -376,7 +432,7 @@ def test_no_version_is_hidden_as_a_prompt(registry: Registry) -> None:
             registry.store.set_registered_model_tag(name, RegisteredModelTag("mlflow.prompt.is_prompt", "true"))
         prompt = [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]
         registry.store.create_registered_model(f"{name}-prompt", prompt)
-        registry.store.create_model_version(f"{name}-prompt", "prompt-text", tags=mark)
+        registry.store.create_model_version(f"{name}-prompt", "dummy-source", tags=mark)
     assert registry.state(name)[1] == {"1": "None"}
 
 

@@ -25,6 +25,7 @@ from pipelines.card.texts import card_schema, load_texts
 from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.mlflow_dataset import CameraDataset, StoredSource
 from pipelines.datasets.store import ContentStore
+from tests.empty_store import empty_store
 
 Make = Callable[..., str]
 
@@ -109,7 +110,7 @@ def make(tracking: str, tmp_path: Path) -> Make:
 def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A store with one measured model, for tests that only read: its URI, and the model's."""
     folder = tmp_path_factory.mktemp("recorded")
-    uri, before = f"sqlite:///{folder / 'mlflow.db'}", mlflow.get_tracking_uri()
+    uri, before = empty_store(folder), mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     SqlAlchemyStore(uri, (folder / "artifacts").as_uri())  # where its files go, whatever the working directory

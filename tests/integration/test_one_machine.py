@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 import requests
 
+from model_governance.governed.audit.heads import kept_heads, read_public_key
 from model_governance.governed.one_machine import PEOPLE, PROGRAMS, OneMachine
 
 pytestmark = pytest.mark.slow
 
 
 def machine_in(folder: Path) -> OneMachine:
-    return OneMachine(folder / "server", f"sqlite:///{folder / 'mlflow.db'}", folder / "mlartifacts")
+    database, heads = f"sqlite:///{folder / 'mlflow.db'}", str(folder / "heads")
+    return OneMachine(folder / "server", database, folder / "mlartifacts", heads=heads)
 
 
 def prepared(folder: Path) -> dict[str, str]:
@@ -43,7 +46,9 @@ def test_passwords_are_told_once_and_open_the_door(tmp_path: Path, quiet: None) 
     machine = machine_in(tmp_path)
     written = b"".join(path.read_bytes() for path in (tmp_path / "server").iterdir())
     assert not [name for name, password in told.items() if password.encode() in written], "people's are nowhere"
-    for path in (tmp_path / "server").glob("*.password"):
+    key = tmp_path / "server" / "heads.pem"
+    signs = key.read_bytes()
+    for path in (key, *(tmp_path / "server").glob("*.password")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "server").stat().st_mode) == 0o700
     with machine.running(tmp_path / "server.log") as url:
@@ -53,6 +58,11 @@ def test_passwords_are_told_once_and_open_the_door(tmp_path: Path, quiet: None) 
         assert all(allowed(url, name, machine.password(name)) for name in PROGRAMS)
         about = requests.get(f"{url}/governance/api/about", auth=("reviewer", told["reviewer"]), timeout=30).json()
         assert about["governed"] is True
+        until = time.monotonic() + 60
+        while not list((tmp_path / "heads").glob("*.head.json")) and time.monotonic() < until:
+            time.sleep(0.2)
+    assert key.read_bytes() == signs, "made once"
+    assert kept_heads(str(tmp_path / "heads"), [read_public_key(key.with_name("heads.pem.pub"))])
     log = (tmp_path / "server.log").read_text()
     assert not [password for password in told.values() if password in log]
 

@@ -27,6 +27,7 @@ from pipelines.datasets.manifest import load_dataset
 from pipelines.datasets.readers import reader
 from pipelines.datasets.validation import ValidationReport
 from pipelines.prepare import PrepareResult, PrepareSettings, main, run
+from tests.empty_store import empty_store
 
 SMALL = {"pictures": 16, "cameras": 2, "width": 96, "height": 72, "days": 4, "clips": 1, "clip_seconds": 4.0,
          "clip_width": 96, "clip_height": 72, "clip_crossings": 1}  # fmt: skip
@@ -36,7 +37,7 @@ SMALL = {"pictures": 16, "cameras": 2, "width": 96, "height": 72, "days": 4, "cl
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with an MLflow store that the tests of this module share; no test changes what is in it."""
     folder = tmp_path_factory.mktemp("prepare")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = empty_store(folder)
     before = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -24,6 +24,7 @@ from pipelines.reproduce import ReproduceResult, ReproduceSettings, main, run
 from pipelines.reproduction.comparison import Facts, compare
 from pipelines.reproduction.errors import ReproductionError
 from run_lineage import RecordError
+from tests.empty_store import empty_store
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,7 @@ def recorded(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     if not (root / ".git").exists():
         pytest.skip("no git checkout: there is no commit to go back to")
     folder = tmp_path_factory.mktemp("recorded")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = empty_store(folder)
     before = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)

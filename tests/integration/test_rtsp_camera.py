@@ -238,11 +238,12 @@ def test_memory_and_descriptors_stay_flat_over_many_reconnects(own, watch):
         return process.memory_info().rss, process.num_fds(), threading.active_count()
 
     memory, descriptors, threads = lose(4)
-    grown, more_descriptors, more_threads = lose(16)
+    grown, _, more_threads = lose(16)
     assert source.stats.reconnects >= 20
     # one leaked decoder holds about 1 MB
     assert grown - memory < 12 << 20
-    assert more_descriptors <= descriptors + 1
+    # a connection that is just being ended may still hold some, for a moment
+    wait_until(lambda: process.num_fds() <= descriptors + 1)
     assert more_threads <= threads
 
 

@@ -77,6 +77,7 @@ def status(database: str | None) -> None:
     for queue in found:
         click.echo(
             f"{queue.channel}: {queue.waiting} waiting, {queue.set_aside} set aside, {queue.delivered} delivered"
+            + (f", {queue.not_to_all} of them not to everybody" if queue.not_to_all else "")
             + (f"; {queue.trouble}" if queue.trouble else "")
         )
     if not found:
@@ -101,7 +102,7 @@ def test() -> None:
     """Send a message to every channel at once, past the outbox; exit code 1 where one does not take it."""
     from model_governance.governed.notify.channels import CarryError
     from model_governance.governed.notify.outbox import Message
-    from model_governance.governed.notify.sender import carrier
+    from model_governance.governed.notify.sender import deliver
     from model_governance.governed.notify.settings import current_notify
 
     settings = current_notify()
@@ -121,7 +122,7 @@ def test() -> None:
     failed = False
     for channel in settings.channels:
         try:
-            carrier(channel).carry(message)
+            deliver(channel, message, settings.deadline_s)
             click.echo(f"{channel.name}: delivered")
         except CarryError as error:
             failed = True

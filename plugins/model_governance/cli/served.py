@@ -44,7 +44,8 @@ def ask_server(path: str, body: dict[str, str] | None = None, **query: str) -> d
         told = None
     if answer.status_code == 401:
         raise click.ClickException(
-            "the server knows no such log-in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            "the server knows no such log-in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a "
+            "program's MLFLOW_TRACKING_TOKEN"
         )
     if answer.status_code == 404 or not isinstance(told, dict):
         raise click.ClickException(

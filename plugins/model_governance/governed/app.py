@@ -13,7 +13,8 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,31 @@ from mlflow.environment_variables import _MLFLOW_SGI_NAME
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
+from sqlalchemy import text
 
 from model_governance.governed.actor import current_actor
 from model_governance.governed.artifact_guard import ArtifactGuard
 from model_governance.governed.asgi_gate import guard_fastapi
+from model_governance.governed.clockwork import start_clockwork
 from model_governance.governed.endpoints import PAGES
-from model_governance.governed.flask_gate import FlaskGate, Registry
+from model_governance.governed.flask_gate import FlaskGate
 from model_governance.governed.pages import add_pages
 from model_governance.governed.redaction import redact_logs
+from model_governance.governed.refusals import Registry
+from model_governance.governed.run_writes import RunWrites
+from model_governance.governed.starting import ever_ran, keep_start, note_running
 from model_governance.governed.store import GovernedStore
 from model_governance.governed.throttle import FailedLogins
+from model_governance.governed.token_login import let_tokens_in
+from model_governance.governed.uploads import Uploads
 from model_governance.governed.witness import Witness
 
 __all__ = ["create_app"]
 
 _logger = logging.getLogger(__name__)
+_PAUSE_S = 10
+
+keep_start("governed")  # in `mlflow server`, which imports this before it starts any worker
 
 
 def create_app(app: Flask = mlflow.server.app) -> Any:
@@ -52,18 +63,25 @@ def create_app(app: Flask = mlflow.server.app) -> Any:
     Raises
     ------
     MlflowException
-        Where the registry's store is not governed, the server is not uvicorn, or basic-auth cannot start; then no
-        worker starts.
+        Where the registry's store is not governed, the server is not uvicorn, or basic-auth cannot start; then the
+        server ends, but one whose other workers run goes on with them.
     """
     redact_logs()
     try:
-        return _governed(app)
+        served = _governed(app)
     except Exception:
-        # uvicorn would start a worker that can never run again and again
         if (parent := multiprocessing.parent_process()) is not None and parent.pid:
-            _logger.exception("the governed server cannot start")
-            os.kill(parent.pid, signal.SIGTERM)
+            if ever_ran():
+                _logger.exception(
+                    "a worker of the governed server cannot start; the others go on, and uvicorn tries again"
+                )
+                time.sleep(_PAUSE_S)  # it would do so at once, and again and again
+            else:
+                _logger.exception("the governed server cannot start")
+                os.kill(parent.pid, signal.SIGTERM)
         raise
+    note_running()
+    return served
 
 
 def _governed(app: Flask) -> Any:
@@ -79,12 +97,16 @@ def _governed(app: Flask) -> Any:
         )
     store = _governed_store()
     start_sender(store.engine)  # first: settings that cannot be read stop the server
+    start_clockwork(store.engine, lambda: store.rules)
+
     gate = FlaskGate(
         guard=ArtifactGuard(store.engine, _tracking_store, _destination()),
+        uploads=Uploads(store.engine, _destination()),
+        writes=RunWrites(store.engine, lambda: store.rules),
         witness=Witness(store.engine),
         registry=_registry(store),
-        logins=FailedLogins(),
-        is_admin=lambda user: auth.store.has_user(user) and bool(auth.store.get_user(user).is_admin),
+        logins=FailedLogins(store.engine),
+        is_admin=_is_admin,
     )
     gate.before_login(app)
     with _one_at_a_time(auth.auth_config.database_uri):
@@ -92,7 +114,10 @@ def _governed(app: Flask) -> Any:
     gate.after_login(app)
     add_pages(app)
     _let_pages_in(auth)
+    let_tokens_in(auth, lambda text: _bearer(store, _is_admin, text))
     guard_fastapi(served, gate)
+    if not ever_ran():
+        store.tell_policy()
     return served
 
 
@@ -116,25 +141,39 @@ def _tracking_store() -> Any:
     return _get_tracking_store()
 
 
+def _is_admin(user: str) -> bool:
+    """MLflow's own mark, as it stands now: one statement, for each change of the registry asks this."""
+    from mlflow.server import auth
+
+    with auth.store.engine.connect() as connection:
+        return bool(connection.scalar(_MARK, {"user": user}))
+
+
+_MARK = text("SELECT is_admin FROM users WHERE username = :user")
+
+
 def _destination() -> str:
     """Where the artifact proxy keeps files; where there is none, nothing of it can be reached."""
     return os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR) or str(Path("mlartifacts").resolve())
 
 
 def _registry(store: GovernedStore) -> Registry:
-    def withdraw_all(user: str) -> None:
-        for each in store.grants(user):
-            try:
-                store.withdraw(each.user, each.role)
-            except MlflowException as error:
-                _logger.warning("could not withdraw the role %s of %s: %s", each.role, user, error.message)
+    def hand_over(user: str, suspend: bool) -> None:
+        store.hand_over(user, suspend=suspend)
+        store.withdraw_tokens_of(user)
 
     return Registry(
         enforced=lambda: store.rules.enforce,
         roles=lambda: store.roles_of(current_actor()),
         record_creator=store.record_creator,
-        withdraw_all=withdraw_all,
+        password_set=store.password_set,
+        hand_over=hand_over,
     )
+
+
+def _bearer(store: GovernedStore, is_admin: Callable[[str], bool], text: str) -> str | None:
+    user = store.bearer(text)
+    return None if user is None or is_admin(user) else user  # a program that was made an admin since
 
 
 @contextmanager

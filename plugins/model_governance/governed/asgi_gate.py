@@ -6,14 +6,18 @@ let in. Requests that Flask answers pass through both untouched.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import anyio.to_thread
+from cachetools import LRUCache
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from mlflow.exceptions import MlflowException
+from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR
 from mlflow.utils.uri import validate_path_is_safe
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -23,18 +27,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_governance.governed.actor import Actor, acting
 from model_governance.governed.endpoints import FASTAPI, Kind, kind_of
-from model_governance.governed.flask_gate import (
-    FlaskGate,
+from model_governance.governed.flask_gate import FlaskGate
+from model_governance.governed.origins import FOREIGN, is_foreign
+from model_governance.governed.refusals import (
     RefusedError,
     refusal_text,
     require_free,
+    require_own,
     write_down_read,
 )
+from model_governance.governed.run_writes import named_in
 from model_governance.governed.throttle import login_name
+from model_governance.governed.waiting_line import in_words
 
 __all__ = ["fastapi_endpoints", "guard_fastapi"]
 
 _ENDPOINT = "model_governance.endpoint"
+_LONGEST_KEPT = 500  # characters; whoever sends long addresses fills no memory
 _UPLOAD, _DOWNLOAD = "upload_artifact", "download_artifact"
 
 
@@ -78,6 +87,8 @@ class _Outer:
     app: ASGIApp
     gate: FlaskGate
     routes: Iterable[Any]
+    # Going through all routes costs half a millisecond, and clients ask the same few addresses
+    _found: LRUCache[tuple[str, ...], str | None] = field(default_factory=lambda: LRUCache(1000), init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._endpoint(scope) if scope["type"] in ("http", "websocket") else None
@@ -86,7 +97,7 @@ class _Outer:
             return
         scope[_ENDPOINT] = endpoint
         stranger = Actor("", _address(scope), endpoint)
-        user = _user(Headers(scope=scope))
+        user = _user(scope)
         with acting(stranger):
             if user is not None and (wait := self.gate.logins.wait(user, stranger.address)):
                 answer = PlainTextResponse(
@@ -101,12 +112,13 @@ class _Outer:
                 nonlocal status
                 if message["type"] == "http.response.start":
                     status = message["status"]
+                    if status == 401 and user is not None:  # before the answer: whoever guesses next is counted
+                        await anyio.to_thread.run_sync(self.gate.logins.failed, user, stranger.address)
                 await send(message)
 
             await self.app(scope, receive, watch)
             if status == 401:
                 if user is not None:
-                    self.gate.logins.failed(user, stranger.address)
                     await self._tell(stranger, "failed log-in", scope, tried=user)
                 elif kind_of(endpoint, _method(scope), FASTAPI) is not Kind.READ:
                     await self._tell(stranger, "not logged in", scope)
@@ -116,7 +128,13 @@ class _Outer:
 
     def _endpoint(self, scope: Scope) -> str | None:
         """The handler of the route; None for what Flask answers."""
-        return next((_name(route) for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
+        asked = (scope["type"], _method(scope), str(scope.get("root_path", "")), scope["path"])
+        if asked not in self._found:
+            found = next((_name(route) for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
+            if sum(map(len, asked)) > _LONGEST_KEPT:
+                return found
+            self._found[asked] = found
+        return self._found[asked]
 
     async def _tell(self, actor: Actor, reason: str, scope: Scope, **detail: str) -> None:
         await _tell(self.gate, actor, reason, scope, detail)
@@ -144,11 +162,19 @@ class _Inner:
                 await _tell(self.gate, actor, str(refused), scope, {}, refused)
                 body = {"error_code": "PERMISSION_DENIED", "message": str(refused)}
                 await JSONResponse(body, 403)(scope, receive, send)
+            except MlflowException as error:  # the gate's own: MLflow answers its routes' errors itself
+                body = {"error_code": error.error_code, "message": error.message}
+                await JSONResponse(body, error.get_http_status_code())(scope, receive, send)
 
     async def _pass(self, actor: Actor, scope: Scope, receive: Receive, send: Send) -> None:
         gate, kind = self.gate, kind_of(actor.endpoint, _method(scope), FASTAPI)
         if kind is not Kind.READ and not actor.authenticated:
             raise RefusedError("log in by name first")
+        headers = Headers(scope=scope)
+        if kind not in (Kind.READ, Kind.FILE_READ) and is_foreign(
+            headers.get("origin"), headers.get("sec-fetch-site"), headers.get("host", "")
+        ):
+            raise RefusedError(FOREIGN)
         if kind is Kind.FILE_READ:
             if (place := self._place(scope)) is not None:
                 await anyio.to_thread.run_sync(write_down_read, gate.guard, gate.witness, actor, place)
@@ -160,9 +186,26 @@ class _Inner:
         elif kind is Kind.ARTEFACTS and gate.registry.enforced():
             place = self._place(scope)
             if place is not None:
-                await self._require_free(place)
-                receive = self._looking_again(place, receive)
+                await self._write(actor, place, scope, receive, send)
+                return
         await self.app(scope, receive, send)
+
+    async def _write(self, actor: Actor, place: str, scope: Scope, receive: Receive, send: Send) -> None:
+        uploads = self.gate.uploads
+        upload = await anyio.to_thread.run_sync(uploads.begin, place, actor.name)
+        try:
+            await self._require_free(place)
+            await anyio.to_thread.run_sync(self._write_down_writing, actor, place)
+            await self.app(scope, self._looking_again(place, receive), send)
+        finally:
+            with anyio.CancelScope(shield=True):  # also where the client is gone
+                await anyio.to_thread.run_sync(uploads.end, upload)
+
+    def _write_down_writing(self, actor: Actor, place: str) -> None:
+        things = named_in(place)
+        with in_words():
+            require_own(self.gate.writes, actor, things)
+            self.gate.writes.remember(actor, things)
 
     def _place(self, scope: Scope) -> str | None:
         """Where the file is that the path names; None where MLflow will refuse the path itself."""
@@ -211,6 +254,8 @@ async def _tell(
     await anyio.to_thread.run_sync(write)
 
 
-def _user(headers: Headers) -> str | None:
-    """Who tries to log in; on gateway routes another header may carry the log-in."""
-    return login_name(headers.get("X-MLflow-Authorization") or headers.get("Authorization"))
+def _user(scope: Scope) -> str | None:
+    """Who tries to log in; on gateway routes, as MLflow reads it, another header may carry the log-in."""
+    headers = Headers(scope=scope)
+    at_gateway = scope["path"].startswith(f"{os.environ.get(STATIC_PREFIX_ENV_VAR, '').rstrip('/')}/gateway/")
+    return login_name((at_gateway and headers.get("X-MLflow-Authorization")) or headers.get("Authorization"))

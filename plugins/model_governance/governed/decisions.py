@@ -20,13 +20,11 @@ from model_governance.governed.needs import (
     takes_role,
     too_long,
 )
-from model_governance.governed.questions import Action, Ask, Evidence, Facts, Review
+from model_governance.governed.questions import DECIDED, MOVING, Action, Ask, Evidence, Facts, Review
 from model_governance.rules.governance import GovernanceRules
 from model_governance.stages import ARCHIVED
 
 __all__ = ["Action", "Ask", "Evidence", "Facts", "Review", "approves_by_asking", "approving", "decide"]
-
-_ENDED = frozenset({"approved", "rejected", "rolled back"})
 
 
 def decide(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[str, ...]:
@@ -41,6 +39,8 @@ def decide(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[str, ...]:
     """
     if not ask.who:
         return ("nobody is logged in; the registry is changed through the governed server, with a log-in",)
+    if facts.prompt and ask.action in MOVING:
+        return (f"{ask.model} is one of MLflow's prompts, of which nothing is judged or staged; set an alias",)
     return tuple(dict.fromkeys(_DECISIONS[ask.action](ask, facts, rules)))
 
 
@@ -78,7 +78,7 @@ def _archive(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
         return [
             "it is the champion and leaves Production only for another: promote one, or roll back with a reason"
         ]
-    if ask.value != ARCHIVED and (facts.review in _ENDED or ask.version in facts.standing.former()):
+    if ask.value != ARCHIVED and (facts.review in DECIDED or ask.version in facts.standing.former()):
         return ["somebody has decided on it: it stays archived"]
     if ask.version == facts.standing.challenger:
         return takes_role("taking the challenger back", (*rules.moves.staging, *rules.moves.archive), ask)
@@ -97,6 +97,10 @@ def _rollback(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
             f"{facts.approved_files[:16]} was approved; promote another version"
         )
     return found
+
+
+def _adopt(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    return takes_role("saying which version is in Production", rules.moves.rollback, ask) + lacks_reason(ask)
 
 
 def _break_glass(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
@@ -140,6 +144,7 @@ _DECISIONS: Mapping[Action, Callable[[Ask, Facts, GovernanceRules], list[str]]] 
     "promote": _promote,
     "rollback": _rollback,
     "serve": upkeep.serve,
+    "adopt": _adopt,
     "break glass": _break_glass,
     "approve": _review,
     "reject": _review,
@@ -148,4 +153,6 @@ _DECISIONS: Mapping[Action, Callable[[Ask, Facts, GovernanceRules], list[str]]] 
     "grant": upkeep.grant,
     "withdraw role": upkeep.grant,
     "webhook": upkeep.webhook,
+    "make token": upkeep.token,
+    "withdraw token": upkeep.token,
 }

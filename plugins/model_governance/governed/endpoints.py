@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """Nothing."""
     OPEN = "open"
     """Runs, traces and the like: nothing that a decision on a version rests on."""
+    RECORD = "record"
+    """Writes into a run or a logged model, which may be a measurement that evidence rests on."""
     CREATOR = "creator"
     """Makes a run or a logged model: who made it is written down, for the four eyes."""
     REGISTRY = "registry"
@@ -86,10 +88,8 @@ FLASK: dict[str, Kind] = {
     **_all(
         Kind.OPEN,
         """
-        serve_post_ui_telemetry serve_gateway_proxy _log_batch _log_inputs _log_logged_model_params _log_metric
-        _log_model _log_outputs _log_param _set_tag _delete_tag _update_run _restore_run _restore_experiment
-        _create_experiment _update_experiment _set_experiment_tag _delete_experiment_tag _set_logged_model_tags
-        _delete_logged_model_tag _finalize_logged_model
+        serve_post_ui_telemetry serve_gateway_proxy _restore_experiment
+        _create_experiment _update_experiment _set_experiment_tag _delete_experiment_tag
         _start_trace_v3 _deprecated_start_trace_v2 _deprecated_end_trace_v2 _set_trace_tag _set_trace_tag_v3
         _delete_trace_tag _delete_trace_tag_v3 _delete_traces _link_prompts_to_trace _link_traces_to_run
         _create_assessment _update_assessment _delete_assessment _create_issue _update_issue
@@ -100,6 +100,14 @@ FLASK: dict[str, Kind] = {
         _delete_dataset_tag_handler _set_dataset_tags_handler _upsert_dataset_records_handler
         _add_dataset_to_experiments_handler _remove_dataset_from_experiments_handler
         _register_scorer _delete_scorer _upsert_online_scoring_config
+        """,
+    ),
+    **_all(
+        Kind.RECORD,
+        """
+        _log_batch _log_inputs _log_metric _log_model _log_outputs _log_param _set_tag _delete_tag _update_run
+        _restore_run _log_logged_model_params _set_logged_model_tags _delete_logged_model_tag
+        _finalize_logged_model
         """,
     ),
     **_all(Kind.CREATOR, "_create_run serve_create_promptlab_run _create_logged_model"),
@@ -211,7 +219,8 @@ def kind_of(endpoint: str, method: str, table: dict[str, Kind]) -> Kind:
     <Kind.REFUSED: 'refused'>
     """
     if endpoint.startswith(PAGES):
-        return Kind.OPEN
+        # every browser first asks without its log-in: that is nobody's try to change anything
+        return Kind.READ if method in SAFE_METHODS else Kind.OPEN
     safe = Kind.READ if method in SAFE_METHODS else Kind.REFUSED
     return table.get(endpoint, safe)
 

@@ -15,47 +15,31 @@ from typing import Any
 
 from flask import Flask, Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
-from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
-from graphql.language import FieldNode
 from mlflow.exceptions import MlflowException
+from mlflow.utils.uri import validate_path_is_safe
 
 from model_governance.governed.actor import Actor, acting, current_actor
-from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source
-from model_governance.governed.endpoints import FLASK, GRAPHQL_MUTATIONS, PAGES, SIGN_UP, Kind, kind_of
+from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source, place_of
+from model_governance.governed.endpoints import FLASK, PAGES, SIGN_UP, Kind, kind_of
+from model_governance.governed.origins import FOREIGN, is_foreign
+from model_governance.governed.questions import NO_FILES
+from model_governance.governed.records import LOGGED_MODEL, RUN
+from model_governance.governed.refusals import (
+    RefusedError,
+    Registry,
+    refusal_text,
+    require_free,
+    require_own,
+    require_query,
+    write_down_read,
+)
+from model_governance.governed.run_writes import RunWrites, named_in
 from model_governance.governed.throttle import FailedLogins, login_name
+from model_governance.governed.uploads import Uploads
+from model_governance.governed.waiting_line import in_words
 from model_governance.governed.witness import Witness
 
-__all__ = ["FlaskGate", "Registry", "refusal_text"]
-
-
-class RefusedError(Exception):
-    """Somebody may not do this; the text is what they read."""
-
-    def __init__(self, reason: str, holder: Holder | None = None) -> None:
-        super().__init__(reason)
-        self.holder = holder
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """What the gate asks of the governed store.
-
-    Attributes
-    ----------
-    enforced : callable
-        Whether the policy refuses anything; where not, everything is still written down.
-    roles : callable
-        The roles of whoever asks.
-    record_creator : callable
-        Writes down who made a run or a logged model: kind and identifier.
-    withdraw_all : callable
-        Takes every role from a log-in, because it may be another person's from now on.
-    """
-
-    enforced: Callable[[], bool]
-    roles: Callable[[], frozenset[str]]
-    record_creator: Callable[[str, str], None]
-    withdraw_all: Callable[[str], None]
+__all__ = ["FlaskGate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +47,8 @@ class FlaskGate:
     """The hooks, and what they need."""
 
     guard: ArtifactGuard
+    writes: RunWrites
+    uploads: Uploads
     witness: Witness
     registry: Registry
     logins: FailedLogins
@@ -101,7 +87,8 @@ class FlaskGate:
         actor = Actor(user, request.remote_addr or "", endpoint, is_admin)
         _act(actor)
         try:
-            self._require(kind, actor)
+            with in_words():
+                self._require(kind, actor)
         except RefusedError as refused:
             g.governance_refused = refused
             return jsonify(error_code="PERMISSION_DENIED", message=str(refused)), 403
@@ -113,10 +100,17 @@ class FlaskGate:
         """Refuse what nobody may ask, and write down what is about to happen."""
         if actor.endpoint.startswith(PAGES) or not request.endpoint:
             return
+        if kind not in (Kind.READ, Kind.FILE_READ) and is_foreign(
+            request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host
+        ):
+            raise RefusedError(FOREIGN)
         if kind is Kind.FILE_READ:
             self._write_down_read(actor)
         elif kind is Kind.ACCOUNTS:
             self.witness.done(actor, refusal_text(actor.endpoint), _asked())
+            if actor.endpoint == "update_user_password":
+                for user in _named() - {actor.name}:
+                    self.registry.password_set(user)  # first: killed in between, it is known who may be behind it
         elif not self.registry.enforced():
             return
         elif kind is Kind.REFUSED:
@@ -125,15 +119,20 @@ class FlaskGate:
                 "nobody has classified it yet"
             )
         elif kind is Kind.ARTEFACTS:
-            self._require_free_place()
+            self._require_free_place(actor)
+        elif kind is Kind.RECORD:
+            require_own(self.writes, actor, _things())
         elif kind is Kind.LINEAGE:
+            require_own(self.writes, actor, _things())
             self._require_no_offspring()
         elif kind is Kind.SOURCE:
             self._require_guardable()
+        elif actor.endpoint == "serve_create_promptlab_run":
+            self._require_free_experiment()
         elif actor.endpoint == "_graphql":
-            _require_query()
+            require_query(_field("query"))
 
-    def _require_free_place(self) -> None:
+    def _require_free_place(self, actor: Actor) -> None:
         endpoint = request.endpoint
         if endpoint == "_create_presigned_upload_url":
             raise RefusedError(
@@ -142,6 +141,9 @@ class FlaskGate:
             )
         deleting = endpoint == "_delete_artifact_mlflow_artifacts"
         for place in self._written():
+            require_own(self.writes, actor, named_in(place))
+            if not deleting:
+                g.governance.enter_context(self.uploads.during(place, actor.name))
             if holder := self.guard.holder(place):
                 require_free(holder, self.registry, deleting)
             elif deleting and not self.guard.belongs(place):
@@ -149,21 +151,32 @@ class FlaskGate:
                     "on a governed server only files below one run or one logged model are deleted; name the "
                     "folder of one"
                 )
+            if not deleting:
+                self.writes.remember(actor, named_in(place))
 
     def _written(self) -> list[str]:
         """Every place that the request writes to, or deletes."""
         endpoint = request.endpoint
         if endpoint == "serve_upload_artifact":
-            run_id, path = request.args.get("run_uuid", ""), request.args.get("path", "")
+            run_id, path = request.args.get("run_uuid", ""), _as_mlflow_reads(request.args.get("path", ""))
             # MLflow writes to the run's default folder, whatever folder the run says
             run = self.guard.tracking().get_run(run_id)
             default = posixpath.join(str(run.info.experiment_id), run_id, "artifacts", path)
             return [self.guard.run_place(run_id, path), self.guard.place(default)]
-        folder = str((request.view_args or {}).get("artifact_path", ""))
+        folder = _as_mlflow_reads(str((request.view_args or {}).get("artifact_path", "")))
         if endpoint not in _MULTIPART:
             return [self.guard.place(folder)]  # and the body is left unread: it is the file
-        # the folder stands in the address, the file in the body
-        return [self.guard.place(posixpath.join(folder, posixpath.basename(_field("path"))))]
+        # the folder stands in the address, the file in the body; S3 takes its name letter by letter
+        return [f"{self.guard.place(folder)}/{posixpath.basename(_field('path'))}"]
+
+    def _require_free_experiment(self) -> None:
+        """Refuse where the server itself would write the files of a new run among those of a version."""
+        experiment = _number(_body().get("experiment_id"))  # MLflow takes it as it comes, a 1.0 too
+        if experiment is None:
+            return  # MLflow says what is wrong with it
+        folder = self.guard.tracking().get_experiment(str(experiment)).artifact_location
+        if holder := self.guard.holder(place_of(posixpath.join(folder, "run"), self.guard.destination)):
+            require_free(holder, self.registry, False)
 
     def _require_no_offspring(self) -> None:
         endpoint, what = request.endpoint, ""
@@ -174,14 +187,14 @@ class FlaskGate:
             run_id = _field("run_id", "runId")
             what, holder = f"run {run_id}", self.guard.of_run(run_id)
         else:
-            experiment = _field("experiment_id", "experimentId")
+            experiment = _number(_field("experiment_id", "experimentId"))
             what = f"experiment {experiment}"
-            holder = self.guard.of_experiment(experiment) if experiment.isdecimal() else None
+            holder = None if experiment is None else self.guard.of_experiment(experiment)
         if holder:
             raise RefusedError(f"{what} is where {holder} comes from; delete that version first", holder)
 
     def _require_guardable(self) -> None:
-        if _field("source") in _NO_FILES:
+        if _field("source") in NO_FILES:
             return  # a prompt, which MLflow holds to this very word
         reason = self.guard.unguardable(
             Source(_field("source"), _field("run_id", "runId"), _field("model_id", "modelId"))
@@ -190,7 +203,7 @@ class FlaskGate:
             raise RefusedError(reason)
 
     def _write_down_read(self, actor: Actor) -> None:
-        path = request.args.get("path") or request.args.get("artifact_file_path") or ""
+        path = _as_mlflow_reads(request.args.get("path") or request.args.get("artifact_file_path") or "")
         arguments = request.view_args or {}
         if request.endpoint == "serve_model_version_artifact":
             name, version = request.args.get("name", ""), request.args.get("version", "")
@@ -199,11 +212,11 @@ class FlaskGate:
         if "model_id" in arguments:
             place = self.guard.model_place(arguments["model_id"], path)
         elif "artifact_path" in arguments:
-            place = self.guard.place(arguments["artifact_path"])
+            place = self.guard.place(_as_mlflow_reads(arguments["artifact_path"]))
         elif run_id := _field("run_id", "runId") or request.args.get("run_uuid", ""):
-            place = self.guard.run_place(run_id, path or _field("path"))
+            place = self.guard.run_place(run_id, path or _as_mlflow_reads(_field("path")))
         elif model_id := _field("model_id", "modelId"):
-            place = self.guard.model_place(model_id, _field("path"))
+            place = self.guard.model_place(model_id, _as_mlflow_reads(_field("path")))
         else:
             return  # MLflow says what is missing
         write_down_read(self.guard, self.witness, actor, place)
@@ -259,52 +272,16 @@ class FlaskGate:
             if model_id := made.get("model", {}).get("info", {}).get("model_id"):
                 self.registry.record_creator("logged_model", model_id)
         elif kind is Kind.ACCOUNTS:
-            own = current_actor().name
-            for user in {source.get("username") for source in (_body(), request.args, request.form)} - {None}:
-                if request.endpoint in ("create_user", SIGN_UP, "delete_user") or (
-                    request.endpoint == "update_user_password" and user != own
-                ):
-                    # who logs in under this name from now on may be somebody else
-                    self.registry.withdraw_all(str(user))
+            endpoint, own = request.endpoint, current_actor().name
+            for user in _named():
+                if endpoint in ("create_user", SIGN_UP):
+                    self.registry.hand_over(user, False)
+                elif endpoint == "delete_user" or (endpoint == "update_user_password" and user != own):
+                    self.registry.hand_over(user, True)
 
 
 _BY_ROLE = frozenset({Kind.REGISTRY, Kind.SOURCE, Kind.ACCOUNTS, Kind.ARTEFACTS})
 _MULTIPART = frozenset(f"_{step}_multipart_upload_artifact" for step in ("create", "complete", "abort"))
-_NO_FILES = frozenset({"dummy-source", "prompt-template"})
-
-
-def require_free(holder: Holder, registry: Registry, deleting: bool) -> None:
-    """Refuse to touch what belongs to a version; who records evidence may write evidence anew.
-
-    Raises
-    ------
-    RefusedError
-    """
-    if holder.part == "evidence":
-        if not deleting and "validator" in registry.roles():
-            return  # its digest stands on the version: other evidence would not count
-        raise RefusedError(f"the evidence of {holder} lies there, and is kept as it was recorded", holder)
-    raise RefusedError(
-        f"the files of {holder} lie there, and are kept as they were registered; log a new model and register it",
-        holder,
-    )
-
-
-def write_down_read(guard: ArtifactGuard, witness: Witness, actor: Actor, place: str) -> None:
-    """Write down that somebody takes a file, where it is one of a registered version."""
-    if holder := guard.holder(place):
-        witness.read(actor, f"{holder.model}/{holder.version}: {posixpath.basename(place)}")
-
-
-def refusal_text(endpoint: str) -> str:
-    """A handler's name in the words of the log.
-
-    Examples
-    --------
-    >>> refusal_text("_delete_artifact_mlflow_artifacts")
-    'delete artifact mlflow artifacts'
-    """
-    return endpoint.strip("_").replace("_", " ")
 
 
 def _act(actor: Actor) -> None:
@@ -335,6 +312,48 @@ def _field(*names: str) -> str:
     return ""
 
 
+def _things() -> list[tuple[str, str]]:
+    """The run or logged model that is written into, under whichever name MLflow reads it."""
+    arguments = request.view_args or {}
+    if "model_id" in arguments:
+        return [(LOGGED_MODEL, str(arguments["model_id"]))]
+    # a metric may be of a model that somebody else made: it lies in the run all the same
+    named = {source.get(name) for source in (_body(), request.args) for name in _RUN_NAMES}
+    return [(RUN, each) for each in named if isinstance(each, str)]
+
+
+_RUN_NAMES = ("run_id", "run_uuid", "runId", "runUuid")
+
+
+def _named() -> set[str]:
+    """The log-ins that a change of log-ins may be about."""
+    return {str(source["username"]) for source in (_body(), request.args, request.form) if "username" in source}
+
+
+def _as_mlflow_reads(path: str) -> str:
+    """A path as MLflow takes it: decoded again and again, and without the tabs and blanks that vanish meanwhile.
+
+    Raises
+    ------
+    MlflowException
+        Where MLflow would refuse it.
+
+    Examples
+    --------
+    >>> _as_mlflow_reads("1/ab/arti%2509facts/model")
+    '1/ab/artifacts/model'
+    """
+    return str(validate_path_is_safe(path)) if path else path
+
+
+def _number(value: Any) -> int | None:
+    """An experiment's number as MLflow reads it, which takes ``+1`` for one; None where it is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _asked() -> dict[str, str]:
     """What a change of log-ins or settings asks for, without any secret in it."""
     fields = _body() or request.form.to_dict() or request.args.to_dict()
@@ -349,21 +368,3 @@ _TELLING = frozenset(
         "name", "workspace", "endpoint_id", "secret_id", "webhook_id", "resource_pattern",
     }
 )  # fmt: skip
-
-
-def _require_query() -> None:
-    """Refuse GraphQL that changes something."""
-    try:
-        document = parse(_field("query"))
-    except GraphQLError:
-        return  # MLflow says where it is wrong
-    for definition in document.definitions:
-        if (
-            isinstance(definition, OperationDefinitionNode)
-            and definition.operation is not OperationType.QUERY
-            and any(
-                not isinstance(each, FieldNode) or each.name.value not in GRAPHQL_MUTATIONS
-                for each in definition.selection_set.selections
-            )
-        ):
-            raise RefusedError("GraphQL changes nothing on a governed server; use MLflow's REST API")

@@ -21,9 +21,17 @@ from sqlalchemy.orm import Session
 
 from model_governance.errors import TamperError
 from model_governance.stages import PRODUCTION, STAGING
-from model_governance.standing import CHALLENGER, CHAMPION, PREVIOUS, STANDING_TAG, Standing
+from model_governance.standing import CHALLENGER, CHAMPION, PREVIOUS, SERVING, STANDING_TAG, Standing
 
-__all__ = ["MOST_EARLIER", "bring_about", "current_standing", "summary"]
+__all__ = [
+    "MOST_EARLIER",
+    "bring_about",
+    "contradiction",
+    "current_aliases",
+    "current_standing",
+    "serving_now",
+    "summary",
+]
 
 MOST_EARLIER = 50
 """How many champions before the previous one are kept as a way back; the tag holds 5,000 characters."""
@@ -37,21 +45,9 @@ def current_standing(session: Session, name: str) -> Standing:
     TamperError
         Where the record cannot be read.
     """
-    text: str | None = session.scalar(
-        select(SqlRegisteredModelTag.value).where(
-            SqlRegisteredModelTag.workspace == DEFAULT_WORKSPACE_NAME,
-            SqlRegisteredModelTag.name == name,
-            SqlRegisteredModelTag.key == STANDING_TAG,
-        )
-    )
-    if text is not None:
-        try:
-            return Standing.model_validate_json(text)
-        except ValidationError as error:
-            raise TamperError(
-                f"the tag {STANDING_TAG} of {name!r} is not one that this package wrote; restore it from a backup"
-            ) from error
-    aliases = _aliases(session, name)
+    if (written := _written_standing(session, name)) is not None:
+        return written
+    aliases = current_aliases(session, name)
     return Standing(
         champion=aliases.get(CHAMPION) or _newest(session, name, PRODUCTION),
         previous=aliases.get(PREVIOUS),
@@ -59,13 +55,86 @@ def current_standing(session: Session, name: str) -> Standing:
     )
 
 
+def _written_standing(session: Session, name: str) -> Standing | None:
+    text: str | None = session.scalar(
+        select(SqlRegisteredModelTag.value).where(
+            SqlRegisteredModelTag.workspace == DEFAULT_WORKSPACE_NAME,
+            SqlRegisteredModelTag.name == name,
+            SqlRegisteredModelTag.key == STANDING_TAG,
+        )
+    )
+    if text is None:
+        return None
+    try:
+        return Standing.model_validate_json(text)
+    except ValidationError as error:
+        raise TamperError(
+            f"the tag {STANDING_TAG} of {name!r} is not one that this package wrote; an operator says which "
+            f"version is in Production: model-governance adopt {name} VERSION --reason ..."
+        ) from error
+
+
+def contradiction(session: Session, name: str) -> tuple[str, tuple[str, ...]]:
+    """Where stages and aliases say two things of what is in Production, or another than was decided here.
+
+    So it is with a registry from before the gate, or one that was changed past it. A move would then bring back,
+    or take away, what nobody asked for.
+
+    Returns
+    -------
+    str
+        A sentence; empty where nothing contradicts.
+    tuple of str
+        The versions that may be meant, oldest first.
+    """
+    aliases, staged = current_aliases(session, name), _in_production(session, name)
+    at = aliases.get(CHAMPION)
+    try:
+        written = _written_standing(session, name)
+        decided = written.champion if written else None
+        trouble = ""
+    except TamperError:
+        written, decided, trouble = None, None, f"the tag {STANDING_TAG} was not written by this server"
+    meant = {*staged, *(each for each in (at, aliases.get(SERVING), decided) if each)}
+    candidates = tuple(sorted(meant, key=int))
+    if written is not None:
+        right = set(staged) == ({decided} if decided else set()) and at in (None, decided)
+    else:
+        right = not trouble and len(staged) <= 1 and (at is None or not staged or at in staged)
+    if right:
+        return "", candidates
+    said = [
+        *([trouble] if trouble else []),
+        *([f"version {decided} was decided to be in Production here"] if decided else []),
+        f"{'versions ' + ', '.join(staged) if staged else 'no version'} in stage Production",
+        f"the alias {CHAMPION} on {f'version {at}' if at else 'none'}",
+    ]
+    return (
+        f"it was changed past this server, or before it governed ({'; '.join(said)}); an operator says which is "
+        f"in Production: model-governance adopt {name} {'|'.join(candidates) or 'VERSION'} --reason ..."
+    ), candidates
+
+
+def serving_now(session: Session, name: str) -> str | None:
+    """The version that the alias `serving` stands on."""
+    return current_aliases(session, name).get(SERVING)
+
+
 def bring_about(
-    session: Session, name: str, standing: Standing, marks: Mapping[str, Mapping[str, str]], now: int
+    session: Session,
+    name: str,
+    standing: Standing,
+    marks: Mapping[str, Mapping[str, str]],
+    now: int,
+    *,
+    serving: bool,
 ) -> None:
     """Write a standing, and make tags, aliases and stages say the same.
 
     Parameters
     ----------
+    serving : bool
+        Whether the alias `serving` moves to the champion.
     marks : mapping of version to tags
         Tags of versions that belong to the move.
     now : int
@@ -76,7 +145,7 @@ def bring_about(
     )
     for number, tags in marks.items():
         _mark(session, name, int(number), tags)
-    _write_aliases(session, name, standing)
+    _write_aliases(session, name, standing, serving)
     session.merge(
         SqlRegisteredModelTag(
             workspace=DEFAULT_WORKSPACE_NAME, name=name, key=STANDING_TAG, value=standing.model_dump_json()
@@ -106,7 +175,8 @@ def _mark(session: Session, name: str, number: int, tags: Mapping[str, str]) -> 
             session.add(made)
 
 
-def _aliases(session: Session, name: str) -> dict[str, str]:
+def current_aliases(session: Session, name: str) -> dict[str, str]:
+    """The version of each alias."""
     query: Any = select(SqlRegisteredModelAlias.alias, SqlRegisteredModelAlias.version).where(
         SqlRegisteredModelAlias.workspace == DEFAULT_WORKSPACE_NAME, SqlRegisteredModelAlias.name == name
     )
@@ -123,12 +193,27 @@ def _newest(session: Session, name: str, stage: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _write_aliases(session: Session, name: str, standing: Standing) -> None:
+def _in_production(session: Session, name: str) -> list[str]:
+    query: Any = (
+        select(SqlModelVersion.version)
+        .where(
+            SqlModelVersion.workspace == DEFAULT_WORKSPACE_NAME,
+            SqlModelVersion.name == name,
+            SqlModelVersion.current_stage == PRODUCTION,
+        )
+        .order_by(SqlModelVersion.version)
+    )
+    return [str(each) for each in session.scalars(query)]
+
+
+def _write_aliases(session: Session, name: str, standing: Standing, serving: bool) -> None:
     query: Any = select(SqlRegisteredModelAlias).where(
         SqlRegisteredModelAlias.workspace == DEFAULT_WORKSPACE_NAME, SqlRegisteredModelAlias.name == name
     )
     present = {row.alias: row for row in session.scalars(query)}
     for alias, wanted in standing.aliases().items():
+        if alias == SERVING and not serving:
+            continue
         row = present.get(alias)
         if wanted is None:
             if row is not None:
@@ -164,6 +249,8 @@ def _write_stages(session: Session, name: str, standing: Standing, now: int) -> 
             row.last_updated_time = now
 
 
-def summary(standing: Standing) -> str:
+def summary(standing: Standing, serving: str | None) -> str:
     """Who is what, for the audit."""
-    return json.dumps({key: getattr(standing, key) for key in (CHAMPION, PREVIOUS, CHALLENGER)})
+    return json.dumps(
+        {key: getattr(standing, key) for key in (CHAMPION, PREVIOUS, CHALLENGER)} | {SERVING: serving}
+    )

@@ -15,11 +15,13 @@ from model_governance.rules.governance import GovernanceRules
 __all__ = [
     "approves_by_asking",
     "approving",
+    "counting",
     "four_eyes",
     "judged_otherwise",
     "lacks_evidence",
     "lacks_reason",
     "may_serve",
+    "objecting",
     "objections",
     "takes_role",
     "too_long",
@@ -54,7 +56,8 @@ def four_eyes(what: str, ask: Ask, facts: Facts, rules: GovernanceRules) -> list
         return []
     if not facts.authors:
         return [
-            "nobody knows who made it, so nobody can be somebody else; log and register it through this server"
+            "nobody knows who made it, so nobody can be somebody else; whoever made it registers it again, "
+            "through this server"
         ]
     if rules.person(ask.who) in {rules.person(each) for each in facts.authors}:
         return [f"you made or registered this version and cannot {what} it"]
@@ -85,8 +88,15 @@ def lacks_evidence(facts: Facts, rules: GovernanceRules) -> list[str]:
             f"its files have digest {facts.files[:16]}, but {evidence.artifact_digest[:16]} was judged; log, "
             "evaluate and register the model again"
         )
-    if rules.locations and not any(matches(facts.location, each) for each in rules.locations):
-        found.append(f"its files lie at {facts.location[:200]}, where this server does not guard them")
+    if rules.locations:
+        kept = any(matches(facts.location, each) for each in rules.locations)
+    else:
+        kept = facts.guarded
+    if not kept:
+        found.append(
+            f"its files lie at {facts.location[:200]}, where this server does not guard them; log the model where "
+            "the server keeps artefacts, or let the policy's governance.locations name the place"
+        )
     if not rules.evidence.required:
         return found
     writers = " or ".join(rules.evidence.roles)
@@ -158,20 +168,28 @@ def judged_otherwise(facts: Facts) -> list[str]:
 
 def objections(facts: Facts, rules: GovernanceRules) -> list[str]:
     """What somebody has against these files, and has not taken back."""
-    found: dict[str, str] = {}
+    return [f"{each.reviewer} {_REVIEWS[each.verdict]}: {each.comment}" for each in objecting(facts, rules)]
+
+
+def objecting(facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
+    """The reviews that stand against these files, the newest of each person."""
+    found: dict[str, Review] = {}
     for each in facts.reviews:
         person = rules.person(each.reviewer)
         if each.verdict == "reopen":
             found.clear()
         elif each.verdict == "approve":
             # who takes back their own wish for changes says so by approving; a no is reopened first
-            if found.get(person, "").startswith("changes"):
+            if person in found and found[person].verdict == "changes":
                 del found[person]
-        elif each.verdict == "changes" and each.evidence_digest != facts.evidence.evidence_digest:
-            continue  # something was changed since
+        elif each.verdict == "changes" and (
+            each.evidence_digest != facts.evidence.evidence_digest  # something was changed since
+            or (person in found and found[person].verdict != "changes")  # a wish takes no no back
+        ):
+            continue
         elif each.verdict in _REVIEWS:
-            found[person] = f"{each.verdict}|{each.reviewer} {_REVIEWS[each.verdict]}: {each.comment}"
-    return [sentence.split("|", 1)[1] for sentence in found.values()]
+            found[person] = each
+    return tuple(found.values())
 
 
 def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
@@ -195,6 +213,12 @@ def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, .
         ):
             found[person] = each
     return tuple(found.values())
+
+
+def counting(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
+    """The reviews that a decision goes by now: each yes, each no, and the last that opened it again."""
+    reopened = [each for each in facts.reviews if each.verdict == "reopen"][-1:]
+    return (*approving(ask, facts, rules), *objecting(facts, rules), *reopened)
 
 
 def approves_by_asking(ask: Ask, facts: Facts, rules: GovernanceRules) -> bool:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_governance.errors import GovernanceError
+from model_governance.governed.audit.heads import make_key
+from model_governance.governed.audit.keeping import HEADS_KEY, HEADS_PLACE
 from model_governance.rules.governance import Role
 
 __all__ = ["PEOPLE", "PROGRAMS", "OneMachine"]
@@ -60,12 +62,18 @@ class OneMachine:
         Where artefacts go, through the server alone.
     policy : Path, optional
         The policy whose section `governance` it enforces; a strict one of its own by default.
+    heads : str, optional
+        Where signed heads of the audit log are kept, a folder or ``s3://bucket/prefix``; nowhere by default.
+    heads_key : Path, optional
+        The private key that signs them; one of the server's own folder, made once, by default.
     """
 
     folder: Path
     database: str
     artifacts: Path
     policy: Path | None = None
+    heads: str | None = None
+    heads_key: Path | None = None
 
     def prepare(self, tell: Callable[[str, str, str], None], people: Mapping[str, Role | None] = PEOPLE) -> None:
         """Make what is not there yet: the key, and each log-in with its role.
@@ -82,6 +90,8 @@ class OneMachine:
         settings = self.folder / "log_ins.ini"
         settings.write_text(_SETTINGS.format(folder=self.folder.resolve()))
         self._secret("key")
+        if self.heads and not self._signs_heads.exists():
+            make_key(self._signs_heads)
         # Read when basic-auth is imported.
         os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(settings)
         with warnings.catch_warnings():
@@ -126,8 +136,15 @@ class OneMachine:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self._secret("key"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # whoever asks says nothing of where they ask from, unless somebody names the proxy that may
+            "FORWARDED_ALLOW_IPS": os.environ.get("FORWARDED_ALLOW_IPS", ""),
             **({"MODEL_GOVERNANCE_POLICY": str(self.policy)} if self.policy else {}),
+            **({HEADS_PLACE: self.heads, HEADS_KEY: str(self._signs_heads)} if self.heads else {}),
         }
+
+    @property
+    def _signs_heads(self) -> Path:
+        return self.heads_key or self.folder / "heads.pem"
 
     def password(self, program: str) -> str:
         """Of one of the programs; made where there is none yet."""
@@ -166,9 +183,18 @@ class OneMachine:
 
     def _grant(self, roles: Mapping[str, Role | None]) -> None:
         from model_governance.governed.actor import Actor, acting
+        from model_governance.governed.current_policy import POLICY_VARIABLE
         from model_governance.governed.store import GovernedStore
 
-        store = GovernedStore(f"governed+{self.database}", str(self.artifacts))
+        # under the server's own policy, which whoever prepares it need not stand under
+        before = os.environ.get(POLICY_VARIABLE)
+        os.environ[POLICY_VARIABLE] = str(self.policy or "")
+        try:
+            store = GovernedStore(f"governed+{self.database}", str(self.artifacts))
+        finally:
+            os.environ.pop(POLICY_VARIABLE)
+            if before is not None:
+                os.environ[POLICY_VARIABLE] = before
         with acting(Actor("admin", is_admin=True)):
             present = {(each.user, each.role) for each in store.grants()}
             for name, role in roles.items():

@@ -9,19 +9,43 @@ from typing import Literal
 
 from model_governance.standing import Standing
 
-__all__ = ["IS_CHALLENGER", "IS_PROMPT", "Action", "Ask", "Evidence", "Facts", "Measurer", "Review"]
+__all__ = [
+    "DECIDED",
+    "IS_CHALLENGER",
+    "IS_PROMPT",
+    "JUDGED",
+    "MOVING",
+    "NO_FILES",
+    "Action",
+    "Ask",
+    "Evidence",
+    "Facts",
+    "Measurer",
+    "Review",
+]
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 """MLflow's tag of a registered model that is a prompt."""
+NO_FILES = frozenset({"dummy-source", "prompt-template"})
+"""What MLflow's clients and its server say as the source of a prompt's version, which has no files."""
 IS_CHALLENGER = "the challenger"
 """One of `Facts.uses`."""
 
 Action = Literal[
     "create model", "create version", "describe", "tag", "new tag", "alias", "delete version", "delete model",
-    "rename", "challenge", "withdraw", "archive", "promote", "rollback", "serve", "break glass",
+    "rename", "challenge", "withdraw", "archive", "promote", "rollback", "adopt", "serve", "break glass",
     "approve", "reject", "changes", "reopen", "grant", "withdraw role", "webhook",
+    "make token", "withdraw token",
 ]  # fmt: skip
 """What can be asked, in the words of the audit."""
+JUDGED: frozenset[Action] = frozenset(
+    {"promote", "challenge", "rollback", "adopt", "serve", "break glass", "approve", "reject", "changes", "reopen"}
+)
+"""What rests on files, evidence and people's words, which take long to read."""
+MOVING: frozenset[Action] = JUDGED | {"withdraw", "archive"}
+"""What changes who is what, or says something of it."""
+DECIDED = frozenset({"approved", "rejected", "rolled back"})
+"""What the tag review of a version says that somebody decided on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +88,8 @@ class Review:
         What the reviewer is today.
     granted_by : frozenset of str
         Who gave the reviewer these roles.
+    id : int
+        Its number in the table.
     """
 
     reviewer: str
@@ -75,6 +101,7 @@ class Review:
     fresh: bool = True
     counted_roles: frozenset[str] = frozenset()
     granted_by: frozenset[str] = frozenset()
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +166,11 @@ class Facts:
     granted_by : frozenset of str
         Who gave whoever asks the roles with which they approve.
     prompt : bool
-        Whether the model is one of MLflow's prompts.
+        Whether the model is one of MLflow's prompts, and the version that is asked about has no files.
     location : str
         Where the version's files lie, as it was registered.
+    guarded : bool
+        Whether that is below the server's own artefacts, where the server looks after them.
     rollout : bool
         Whether anybody has the role rollout, which then alone moves the alias serving.
     """
@@ -164,5 +193,6 @@ class Facts:
     rollout: bool = False
     prompt: bool = False
     location: str = ""
+    guarded: bool = True
     granted_by: frozenset[str] = frozenset()
     present: str | None = None

@@ -10,12 +10,12 @@ from typing import Any
 
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import delete, insert, or_, select, text, tuple_, update
+from sqlalchemy import bindparam, delete, insert, or_, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from model_governance.governed.questions import Review
-from model_governance.governed.roles import by_account, granted
-from model_governance.governed.tables import CREATORS, REVIEWS, TAG_WRITERS
+from model_governance.governed.roles import by_account, givers, granted
+from model_governance.governed.tables import CREATORS, FILE_WRITERS, REVIEWS, TAG_WRITERS
 from model_governance.rules.governance import GovernanceRules
 
 __all__ = [
@@ -31,11 +31,13 @@ __all__ = [
     "forget_version",
     "moment",
     "remember_creator",
+    "remember_file_writer",
     "remember_review",
     "remember_writer",
     "rename",
     "reviews_of",
     "somebody_is",
+    "tags_of_copied",
     "untrusted_tags",
 ]
 
@@ -49,6 +51,13 @@ VersionRow = Any
 _FIRST_CREATOR = text(
     f"INSERT INTO {CREATORS.name} (kind, id, creator, at) VALUES (:kind, :id, :creator, :at) "  # noqa: S608
     "ON CONFLICT DO NOTHING"
+)
+_FILE_WRITER = text(
+    f"INSERT INTO {FILE_WRITERS.name} (kind, id, writer, at) VALUES (:kind, :id, :writer, :at) "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+)
+_CREATOR = select(CREATORS.c.creator).where(
+    CREATORS.c.kind == bindparam("of"), CREATORS.c.id == bindparam("named")
 )
 _LOGGED = re.compile(r"(?<![\w-])m-[0-9a-f]{32}(?![0-9a-f])")
 _RUN = re.compile(r"(?:^runs:/+|/)([0-9a-f]{32})(?=/|$)")
@@ -68,16 +77,22 @@ def remember_creator(session: Session, kind: str, identity: str, creator: str, a
         session.execute(_FIRST_CREATOR, {"kind": kind, "id": identity, "creator": creator, "at": at})
 
 
+def remember_file_writer(session: Session, kind: str, identity: str, writer: str, at: int) -> None:
+    """Write down who wrote files into a run or a logged model; nothing changes the second time."""
+    session.execute(_FILE_WRITER, {"kind": kind, "id": identity, "writer": writer, "at": at})
+
+
 def creator_of(session: Session, kind: str, identity: str) -> str | None:
     """Who made something; None where nobody was seen doing so."""
-    found = session.scalar(select(CREATORS.c.creator).where(CREATORS.c.kind == kind, CREATORS.c.id == identity))
+    found = session.scalar(_CREATOR, {"of": kind, "named": identity})
     return None if found is None else str(found)
 
 
 def authors_of(
     session: Session, version: VersionRow, further_runs: Iterable[str], rules: GovernanceRules
 ) -> frozenset[str]:
-    """Log-ins that registered, logged or trained a version, apart from those that only record evidence.
+    """Log-ins that registered, logged or trained a version, or wrote files there; those that only record evidence
+    are none of them.
 
     The run and the logged model are found in everything that the version says of where it came from, and in the
     path of its files, so that leaving one out hides nobody.
@@ -96,6 +111,8 @@ def authors_of(
         row = _version(session, copied[1], int(copied[2])) if copied else None
     told_of = tuple_(CREATORS.c.kind, CREATORS.c.id).in_(sorted(made))
     found = {str(each) for each in session.scalars(select(CREATORS.c.creator).where(told_of))}
+    written = tuple_(FILE_WRITERS.c.kind, FILE_WRITERS.c.id).in_(sorted(made))
+    found |= {str(each) for each in session.scalars(select(FILE_WRITERS.c.writer).where(written))}
     roles = by_account(granted(session, rules))
     recording = set(rules.evidence.roles)
     return frozenset(each for each in found if not roles.get(each, frozenset()) & recording)
@@ -103,6 +120,8 @@ def authors_of(
 
 def _version(session: Session, name: str, number: int) -> VersionRow | None:
     """A version, also one that was deleted since it was copied: who made it stays who made it."""
+    if number >= 2**31:  # more than either database numbers
+        return None
     return session.scalar(
         select(SqlModelVersion).where(
             SqlModelVersion.workspace == DEFAULT_WORKSPACE_NAME,
@@ -110,6 +129,13 @@ def _version(session: Session, name: str, number: int) -> VersionRow | None:
             SqlModelVersion.version == number,
         )
     )
+
+
+def tags_of_copied(session: Session, source: str) -> dict[str, str]:
+    """Tags of the version that a source ``models:/<name>/<number>`` names; none of any other source."""
+    copied = _REGISTERED.fullmatch(source)
+    row = _version(session, copied[1], int(copied[2])) if copied else None
+    return {tag.key: tag.value for tag in row.model_version_tags} if row is not None else {}
 
 
 def remember_review(
@@ -135,18 +161,21 @@ def remember_review(
 def reviews_of(
     session: Session, version: VersionRow, digests: Iterable[str], rules: GovernanceRules
 ) -> tuple[Review, ...]:
-    """What was said of a version, or of another version of its model with the same files; oldest first."""
+    """What was said of a version, or of another version with the same files; oldest first.
+
+    Of the same files under another model's name, what counts is that somebody rejected them, or took that back.
+    """
     grants = granted(session, rules)
     roles = by_account(grants)
     number, born = str(version.version), version.creation_time or 0
+    same_files = REVIEWS.c.artifact_digest.in_([each for each in digests if each])
     rows = session.execute(
         select(REVIEWS)
         .where(
-            REVIEWS.c.model == version.name,
             or_(
-                REVIEWS.c.artifact_digest.in_([each for each in digests if each]),
-                (REVIEWS.c.version == number) & (REVIEWS.c.born == born),
-            ),
+                same_files & ((REVIEWS.c.model == version.name) | REVIEWS.c.verdict.in_(("reject", "reopen"))),
+                (REVIEWS.c.model == version.name) & (REVIEWS.c.version == number) & (REVIEWS.c.born == born),
+            )
         )
         .order_by(REVIEWS.c.id)
     )
@@ -155,15 +184,14 @@ def reviews_of(
         Review(
             reviewer=row.reviewer,
             verdict=row.verdict,
-            comment=row.comment,
+            comment=row.comment if row.model == version.name else f"{row.comment} (as {row.model!r})",
             at=moment(row.at),
             artifact_digest=row.artifact_digest,
             evidence_digest=row.evidence_digest,
-            fresh=row.version == number and row.born == born,
+            fresh=(row.model, row.version, row.born) == (version.name, number, born),
             counted_roles=roles.get(row.reviewer, frozenset()),
-            granted_by=frozenset(
-                each.granted_by for each in grants if each.user == row.reviewer and each.role in counting
-            ),
+            granted_by=givers(grants, row.reviewer, counting),
+            id=row.id,
         )
         for row in rows
     )

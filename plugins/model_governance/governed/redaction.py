@@ -17,6 +17,8 @@ _ACCESS = "uvicorn.access"  # its formatter takes the arguments one by one
 _SECRETS = (
     # Authorization: Basic cml0YTpwYXNz, in a header or anywhere else
     (re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE), rf"\1 {_BLOT}"),
+    # a program's token, wherever it stands
+    (re.compile(r"\bgov_[0-9a-f]{16}_[\w-]+"), _BLOT),
     # https://rita:password@host
     (re.compile(r"(?<=://)[^/\s:@'\"]*:[^/\s@'\"]+(?=@)"), _BLOT),
     # password=..., "token": "...", in a query, a form, JSON or a Python dict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,7 +13,19 @@ from model_governance.governed.actor import Actor
 from model_governance.governed.tables import ROLES
 from model_governance.rules.governance import SERVICE_ROLES, GovernanceRules, Role
 
-__all__ = ["ALL_ROLES", "SERVICE_ROLES", "Grant", "grant", "granted", "known_role", "roles_of", "withdraw"]
+__all__ = [
+    "ALL_ROLES",
+    "SERVICE_ROLES",
+    "Grant",
+    "givers",
+    "grant",
+    "granted",
+    "hand_over",
+    "known_role",
+    "password_set",
+    "roles_of",
+    "withdraw",
+]
 
 ALL_ROLES: tuple[Role, ...] = get_args(Role)
 """data_scientist, reviewer, operator, auditor, admin, validator, rollout, break_glass."""
@@ -21,16 +33,25 @@ ALL_ROLES: tuple[Role, ...] = get_args(Role)
 _KEPT = "governance grants"
 POLICY = "(policy)"
 """Who granted a role that the policy's file gives."""
+_PASSWORD, _SUSPENDED = "(password)", "(suspended)"
+"""Rows that are no roles: who set the password of a log-in, and who so suspended what the policy's file gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One role of one log-in; `at` in ms since the epoch (UTC), 0 where the policy's file gives it."""
+    """One role of one log-in; `at` in ms since the epoch (UTC), 0 where the policy's file gives it.
+
+    Attributes
+    ----------
+    password_by : str
+        Who else set the password that the log-in has; empty where nobody did.
+    """
 
     user: str
     role: str
     granted_by: str
     at: int
+    password_by: str = ""
 
 
 def known_role(role: str) -> Role:
@@ -61,14 +82,19 @@ def granted(session: Session, rules: GovernanceRules, user: str | None = None) -
     if everybody is not None:
         return tuple(each for each in everybody if user in (None, each.user))
     query = select(ROLES) if user is None else select(ROLES).where(ROLES.c.user == user)
+    rows = session.execute(query).all()
+    suspended = {row.user for row in rows if row.role == _SUSPENDED}
+    password = {row.user: row.granted_by for row in rows if row.role == _PASSWORD}
     found = {
-        (account, role): Grant(account, role, POLICY, 0)
+        (account, role): Grant(account, role, POLICY, 0, password.get(account, ""))
         for account, roles in rules.accounts.items()
         for role in roles
-        if user is None or account == user
+        if user in (None, account) and account not in suspended
     }
-    for row in session.execute(query):
-        found[row.user, row.role] = Grant(row.user, row.role, row.granted_by, row.granted_at)
+    for row in rows:
+        if row.role not in (_PASSWORD, _SUSPENDED):
+            setter = password.get(row.user, "")
+            found[row.user, row.role] = Grant(row.user, row.role, row.granted_by, row.granted_at, setter)
     grants = tuple(found[key] for key in sorted(found))
     if user is None:
         session.info[_KEPT] = grants
@@ -94,6 +120,44 @@ def withdraw(session: Session, user: str, role: Role) -> bool:
     session.info.pop(_KEPT, None)
     gone = delete(ROLES).where(ROLES.c.user == user, ROLES.c.role == role)
     return bool(session.connection().execute(gone).rowcount)
+
+
+def password_set(session: Session, user: str, by: str, at: int) -> None:
+    """Write down that somebody else sets the password of a log-in: from now on they may be behind it."""
+    _mark(session, user, _PASSWORD, by, at)
+
+
+def hand_over(session: Session, user: str, by: str, at: int, *, suspend: bool) -> None:
+    """Take every role from a log-in that may be another person's from now on.
+
+    Parameters
+    ----------
+    suspend : bool
+        Whether what the policy's file gives it counts no more, too, until an admin gives it again. Not for a
+        log-in that is made for the first time.
+    """
+    session.info.pop(_KEPT, None)
+    session.connection().execute(delete(ROLES).where(ROLES.c.user == user, ROLES.c.role != _SUSPENDED))
+    for mark in (_PASSWORD, _SUSPENDED) if suspend else (_PASSWORD,):
+        _mark(session, user, mark, by, at)
+
+
+def _mark(session: Session, user: str, mark: str, by: str, at: int) -> None:
+    session.info.pop(_KEPT, None)
+    session.connection().execute(delete(ROLES).where(ROLES.c.user == user, ROLES.c.role == mark))
+    session.execute(insert(ROLES).values(user=user, role=mark, granted_by=by, granted_at=at))
+
+
+def givers(grants: Iterable[Grant], user: str, roles: Iterable[str]) -> frozenset[str]:
+    """Whoever a log-in has one of these roles from, or its password: their word and its word may be one.
+
+    Examples
+    --------
+    >>> sorted(givers([Grant("rita", "reviewer", "root", 1, "ann")], "rita", ["reviewer"]))
+    ['ann', 'root']
+    """
+    mine = [each for each in grants if each.user == user and each.role in set(roles)]
+    return frozenset(by for each in mine for by in (each.granted_by, each.password_by) if by)
 
 
 def by_account(grants: tuple[Grant, ...]) -> Mapping[str, frozenset[str]]:

@@ -18,26 +18,33 @@ from mlflow.entities.model_registry import (
 )
 from mlflow.entities.model_registry.model_version_stages import (
     DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS,
+    STAGE_DELETED_INTERNAL,
     get_canonical_stage,
 )
 from mlflow.entities.webhook import Webhook
 from mlflow.prompt.registry_utils import handle_resource_already_exist_error, has_prompt_tag
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.utils.validation import _validate_model_name, _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
 
 from model_governance.governed import records
-from model_governance.governed.deciding import Deciding, Open
-from model_governance.governed.moving import Moving
-from model_governance.governed.protected import is_evidence_tag
-from model_governance.governed.questions import Action
+from model_governance.governed.adopting import Adopting
+from model_governance.governed.deciding import Open
+from model_governance.governed.files import place_of_run, true_place
+from model_governance.governed.keeping_tokens import KeepingTokens
+from model_governance.governed.knowing import is_prompt
+from model_governance.governed.protected import MOVED_ALIASES, is_evidence_tag, is_written_by_few
+from model_governance.governed.questions import NO_FILES, Action
+from model_governance.governed.uploads import being_written
 from model_governance.stages import ARCHIVED, PRODUCTION, STAGING
 from model_governance.standing import CHALLENGER, CHAMPION, SERVING
 
 __all__ = ["GovernedStore"]
 
 
-class GovernedStore(Moving, Deciding):
+class GovernedStore(Adopting, KeepingTokens):
     """MLflow's registry store under ``governed+sqlite`` and ``governed+postgresql``.
 
     Whoever asks is `model_governance.governed.actor.current_actor`. A refusal is an `MlflowException`
@@ -61,6 +68,15 @@ class GovernedStore(Moving, Deciding):
     'street'
     """
 
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        """A model with its newest version of each stage.
+
+        The server asks for it at nearly every call, to see who may do what. MLflow reads all versions for it, and
+        their tags one by one; this reads what it answers.
+        """
+        with self.ManagedSessionMaker() as session:
+            return self._told(session, self._get_registered_model(session, name))
+
     def create_registered_model(
         self,
         name: str,
@@ -78,16 +94,14 @@ class GovernedStore(Moving, Deciding):
                 present = super(GovernedStore, self).get_registered_model(name)
                 is_prompt = has_prompt_tag(list(tags or []))
                 handle_resource_already_exist_error(name, has_prompt_tag(present._tags), is_prompt)
-            for tag in tags or []:
-                # the server's own tags, and no other: what a prompt is, is said when it is made
-                if tag.key.strip().casefold().startswith("governance."):
-                    open_.require("tag", subject=tag.key, value=tag.value)
             made = super(GovernedStore, self).create_registered_model(name, tags, description, deployment_job_id)
             records.remember_creator(open_.session, records.MODEL, name, open_.actor.name, open_.now)
             open_.tell(after=name)
             return made
 
-        return self._asked("create model", name, do)
+        # the server's own tags, and no other: what a prompt is, is said when it is made
+        own = [each for each in tags or [] if each.key.strip().casefold().startswith("governance.")]
+        return self._asked("create model", name, do, parts=[("tag", each.key, each.value) for each in own])
 
     def update_registered_model(
         self, name: str, description: str, deployment_job_id: str | None = None
@@ -151,26 +165,35 @@ class GovernedStore(Moving, Deciding):
         model_id: str | None = None,
     ) -> ModelVersion:
         """Register a version, and write down who did; tags that tell evidence only from those who record it."""
+        place = place_of_run(source)
+        kept, behind = self._own_tags(source, tags or [])
 
         def do(open_: Open) -> ModelVersion:
-            for tag in tags or []:
-                open_.require("new tag", subject=tag.key, value=tag.value)
             made = super(GovernedStore, self).create_model_version(
-                name, source, run_id, tags, run_link, description, local_model_path, model_id
+                name, source, run_id, kept, run_link, description, local_model_path, model_id
             )
-            row = self._row(open_.session, name, made.version)
             identity = f"{name}/{made.version}"
             records.remember_creator(open_.session, records.VERSION, identity, open_.actor.name, open_.now)
             if model_id:  # MLflow's table of versions has no place for it
                 trainer = records.creator_of(open_.session, records.LOGGED_MODEL, model_id) or ""
                 records.remember_creator(open_.session, records.TRAINED, identity, trainer, open_.now)
-            for tag in tags or []:
+            row: Any = self._row(open_.session, name, made.version) if kept or place is not None else None
+            if place is not None:
+                row.storage_location = place
+            for tag in kept:
                 self._remember_writer(open_, row, tag.key, tag.value)
             open_.version = str(made.version)
-            open_.tell(after=source[:500], detail={"tags": {tag.key: str(tag.value)[:200] for tag in tags or []}})
+            lies_at = place or self.get_model_version_download_uri(name, made.version)
+            if why := being_written(open_.session, true_place(lies_at, self.artifact_destination)):
+                open_.refuse(why)
+            told = {"tags": {tag.key: str(tag.value)[:200] for tag in kept}}
+            if behind:
+                told["not copied"] = {key: value[:200] for key, value in behind.items()}
+            open_.tell(after=source[:500], detail=told)
             return made
 
-        return self._asked("create version", name, do)
+        parts: list[tuple[Action, str, str]] = [("new tag", each.key, each.value) for each in kept]
+        return self._asked("create version", name, do, value=source[:500], parts=parts)
 
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
         """Change a version's description; of a judged one only those who record evidence."""
@@ -218,8 +241,9 @@ class GovernedStore(Moving, Deciding):
         wanted = str(get_canonical_stage(stage))
 
         def do(open_: Open) -> ModelVersion:
+            # as a number: MLflow compares it with those of other versions, and PostgreSQL takes no text for that
             moved = super(GovernedStore, self).transition_model_version_stage(
-                name, version, wanted, archive_existing_versions
+                name, int(version), wanted, archive_existing_versions
             )
             open_.tell(before=open_.facts.stage, after=wanted)
             return moved
@@ -228,20 +252,24 @@ class GovernedStore(Moving, Deciding):
         if open_policy or (archive_existing_versions and wanted not in DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS):
             return self._asked(_STAGES.get(wanted, "archive"), name, do, version, value=wanted)
         number = str(_validate_model_version(version))
-        if wanted == PRODUCTION:
-            self.promote(name, number)
-        elif wanted == STAGING:
-            self.challenge(name, number)
-        else:
-            self.put_away(name, number, wanted)
-        return self.get_model_version(name, number)
+        work = {PRODUCTION: self._promoted, STAGING: self._challenged}.get(wanted, self._put_away)
+
+        def move(open_: Open) -> ModelVersion:
+            work(open_)
+            row = self._row(open_.session, name, number)
+            open_.session.flush()
+            moved: ModelVersion = self._populate_model_version_aliases(open_.session, name, row.to_mlflow_entity())
+            return moved
+
+        return self._asked(_STAGES.get(wanted, "archive"), name, move, number, value=wanted)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
         """Set an alias; `champion` and `challenger` move the version's stage with them."""
         number = str(_validate_model_version(version))
-        if self.rules.enforce and alias == CHAMPION:
+        moving = alias in MOVED_ALIASES and not self._is_prompt(name, number)
+        if self.rules.enforce and moving and alias == CHAMPION:
             self.promote(name, number)
-        elif self.rules.enforce and alias == CHALLENGER:
+        elif self.rules.enforce and moving and alias == CHALLENGER:
             self.challenge(name, number)
         else:
 
@@ -249,12 +277,13 @@ class GovernedStore(Moving, Deciding):
                 super(GovernedStore, self).set_registered_model_alias(name, alias, number)
                 open_.tell(before=open_.facts.present, after=number, detail={"alias": alias})
 
-            action: Action = "serve" if alias == SERVING else "alias"
+            action: Action = "serve" if moving and alias == SERVING else "alias"
             self._asked(action, name, do, number, subject=alias, value=number)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias; without `challenger` its version leaves Staging."""
-        if self.rules.enforce and alias == CHALLENGER:
+        moving = alias in MOVED_ALIASES and not self._is_prompt(name)
+        if self.rules.enforce and moving and alias == CHALLENGER:
             self.withdraw_challenger(name)
             return
 
@@ -262,7 +291,7 @@ class GovernedStore(Moving, Deciding):
             super(GovernedStore, self).delete_registered_model_alias(name, alias)
             open_.tell(before=open_.facts.present, detail={"alias": alias})
 
-        self._asked("serve" if alias == SERVING else "alias", name, do, subject=alias)
+        self._asked("serve" if moving and alias == SERVING else "alias", name, do, subject=alias)
 
     def create_webhook(self, *args: Any, **kwargs: Any) -> Webhook:
         """Create a webhook of MLflow's own; its secret is told to nobody."""
@@ -293,9 +322,57 @@ class GovernedStore(Moving, Deciding):
 
         self._asked("webhook", "", do)
 
+    def _own_tags(
+        self, source: str, tags: Sequence[ModelVersionTag]
+    ) -> tuple[list[ModelVersionTag], dict[str, str]]:
+        """Tags that a version is made with, and those that stay behind with the version it is a copy of.
+
+        `copy_model_version` sends all that the copied version has. What was decided on that one or recorded of it
+        stays there, whoever copies: the copy is judged and reviewed under its own name.
+        """
+        if not tags or not self.rules.enforce or not source.startswith("models:/"):
+            return list(tags), {}
+        with self.ManagedSessionMaker() as session:
+            copied = records.tags_of_copied(session, source)
+        behind = {
+            tag.key: str(tag.value)
+            for tag in tags
+            if copied.get(tag.key) == tag.value and is_written_by_few(tag.key, self.rules.protected_tags)
+        }
+        return [tag for tag in tags if tag.key not in behind], behind
+
+    def _is_prompt(self, name: str, number: str | None = None) -> bool:
+        """Whether this is a prompt, and the version one without files; what is asked for then is decided anew."""
+        with self.ManagedSessionMaker() as session:
+            model = session.get(SqlRegisteredModel, (DEFAULT_WORKSPACE_NAME, name))
+            if model is None or not is_prompt(model):
+                return False
+            return number is None or self._row(session, name, number).source in NO_FILES
+
+    def _told(self, session: Session, model: Any) -> RegisteredModel:
+        """MLflow's entity of a model's row."""
+        newest = {"workspace": DEFAULT_WORKSPACE_NAME, "of": model.name}
+        rows = session.execute(_NEWEST, newest).all()
+        versions = [
+            session.get_one(SqlModelVersion, (DEFAULT_WORKSPACE_NAME, model.name, row.version)) for row in rows
+        ]
+        told: RegisteredModel = model.to_mlflow_entity(preloaded_latest_versions=versions)
+        return told
+
     def _remember_writer(self, open_: Open, row: Any, key: str, value: str | None) -> None:
         if is_evidence_tag(key, self.rules.protected_tags):
             records.remember_writer(open_.session, row, key, value, open_.actor.name, open_.now)
 
 
+_VERSIONS: Any = SqlModelVersion
+_NEWEST = (
+    select(func.max(_VERSIONS.version).label("version"))
+    .where(
+        _VERSIONS.workspace == bindparam("workspace"),
+        _VERSIONS.name == bindparam("of"),
+        _VERSIONS.current_stage != STAGE_DELETED_INTERNAL,
+    )
+    .group_by(_VERSIONS.current_stage)
+    .order_by(func.min(_VERSIONS.version))
+)
 _STAGES: Mapping[str, Action] = {PRODUCTION: "promote", STAGING: "challenge", ARCHIVED: "archive"}

@@ -9,12 +9,18 @@ __all__ = [
     "AUDIT",
     "AUDIT_HEAD",
     "CREATORS",
+    "FAILED_LOGINS",
+    "FILE_WRITERS",
     "METADATA",
     "OUTBOX",
     "READS",
     "REVIEWS",
     "ROLES",
+    "ROLE_USES",
     "TAG_WRITERS",
+    "TOKENS",
+    "TURNS",
+    "UPLOADS",
     "create_tables",
 ]
 
@@ -64,6 +70,15 @@ CREATORS = Table(
     Column("at", BigInteger, nullable=False),
     Index("governance_creators_of", "creator"),
 )
+FILE_WRITERS = Table(
+    "governance_file_writers",
+    METADATA,
+    # Who wrote files into a run or a logged model that somebody else made.
+    Column("kind", String(32), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("writer", _NAME, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
 REVIEWS = Table(
     "governance_reviews",
     METADATA,
@@ -79,6 +94,7 @@ REVIEWS = Table(
     Column("at", BigInteger, nullable=False),
     Index("governance_reviews_of_version", "model", "version", "id"),
     Index("governance_reviews_of_files", "model", "artifact_digest"),
+    Index("governance_reviews_of_digest", "artifact_digest"),
 )
 ROLES = Table(
     "governance_roles",
@@ -100,6 +116,30 @@ TAG_WRITERS = Table(
     Column("writer", _NAME, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+UPLOADS = Table(
+    "governance_uploads",
+    METADATA,
+    # Files that are on their way to an object store.
+    Column("id", _ID, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("who", _NAME, nullable=False),
+    Column("began", BigInteger, nullable=False),  # ms since the epoch, UTC
+)
+TOKENS = Table(
+    "governance_tokens",
+    METADATA,
+    # What programs log in with; the token itself is kept nowhere.
+    Column("id", String(16), primary_key=True),
+    Column("user", _NAME, nullable=False),
+    Column("purpose", String(256), nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("made_by", _NAME, nullable=False),
+    Column("made_at", BigInteger, nullable=False),  # ms since the epoch, UTC, as all times here
+    Column("expires_at", BigInteger, nullable=False),
+    Column("withdrawn_at", BigInteger),
+    Column("used_at", BigInteger),  # to the hour
+    Index("governance_tokens_of", "user"),
+)
 READS = Table(
     "governance_reads",
     METADATA,
@@ -110,6 +150,31 @@ READS = Table(
     Column("address", String(64), nullable=False),
     Column("what", String(512), nullable=False),
     Index("governance_reads_of_actor", "actor", "at"),
+)
+FAILED_LOGINS = Table(
+    "governance_failed_logins",
+    METADATA,
+    # Counted for minutes, by whatever `throttle` makes of names and addresses.
+    Column("who", _DIGEST, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("governance_failed_logins_at", "at"),
+)
+ROLE_USES = Table(
+    "governance_role_uses",
+    METADATA,
+    # On which days a role was used that leaves nothing in the audit, because it only reads.
+    Column("actor", _NAME, primary_key=True),
+    Column("role", String(32), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # since 1970-01-01, UTC
+)
+TURNS = Table(
+    "governance_turns",
+    METADATA,
+    # Which worker sees to something that one of them sees to, and until when.
+    Column("what", String(32), primary_key=True),
+    Column("worker", String(64), nullable=False),
+    Column("until", BigInteger, nullable=False),  # ms since the epoch, UTC
 )
 OUTBOX = Table(
     "governance_outbox",

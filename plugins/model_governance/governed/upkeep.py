@@ -10,7 +10,7 @@ from model_governance.governed.protected import (
     matches,
     resembles,
 )
-from model_governance.governed.questions import IS_CHALLENGER, IS_PROMPT, Ask, Facts
+from model_governance.governed.questions import IS_CHALLENGER, IS_PROMPT, NO_FILES, Ask, Facts
 from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import CHALLENGER, SERVING
 
@@ -25,12 +25,16 @@ __all__ = [
     "rename",
     "serve",
     "tag",
+    "token",
     "webhook",
 ]
 
 
 def register(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     """Make a model or a version."""
+    if facts.prompt and ask.value is not None and ask.value not in NO_FILES:
+        # its aliases are free: whoever loads one would load what nobody judged
+        return [f"{ask.model} is one of MLflow's prompts and holds no model; register it under another name"]
     return takes_role("registering", rules.moves.registration, ask)
 
 
@@ -61,11 +65,13 @@ def new_tag(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     if resembles(ask.subject, IS_PROMPT) and not facts.prompt:
         # MLflow's search would hide every version of the model, and its server ask less of the source
         return [f"the tag {ask.subject} is for prompts, and {ask.model} is a model"]
-    return _version_tag(ask, Facts(facts.now), rules)
+    return _version_tag(ask, Facts(facts.now, prompt=facts.prompt), rules)
 
 
 def _version_tag(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     key = ask.subject
+    if facts.prompt:
+        return takes_role("setting tags", (*rules.moves.registration, *rules.moves.production), ask)
     if any(resembles(key, each) for each in DECISION_TAGS):
         if key == "review" and ask.value == "pending" and facts.review in (None, "pending"):
             return takes_role("opening a review", rules.evidence.roles, ask)
@@ -82,13 +88,15 @@ def _version_tag(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
 def alias(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     """Aliases that no move brings with it; `promote`, `challenge` and `serve` are asked for by theirs."""
     alias = ask.subject
+    if facts.prompt:
+        return takes_role("setting aliases", (*rules.moves.registration, *rules.moves.production), ask)
     if alias in MOVED_ALIASES:
         if facts.present == ask.value:  # nothing moves
             return takes_role("setting aliases", (*rules.moves.registration, *rules.moves.production), ask)
         how = "promote a version, or take the challenger back" if alias == CHALLENGER else "promote or roll back"
         return [f"the alias {alias} moves with the version's stage alone: {how}"]
-    if any(resembles(alias, each) for each in MOVED_ALIASES):
-        return [f"the alias {alias} looks like {alias.lower()}, which is protected; choose another one"]
+    if like := next((each for each in MOVED_ALIASES if resembles(alias, each)), None):
+        return [f"the alias {alias} looks like {like}, which is protected; choose another one"]
     if any(matches(alias, each) for each in rules.protected_aliases):
         found = takes_role(f"moving the protected alias {alias}", rules.moves.production, ask)
         if ask.value is None or ask.version == facts.standing.champion:
@@ -110,6 +118,13 @@ def serve(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
         found.append("whoever loads the alias would find nothing; set it to the champion or one before it")
     elif ask.version not in (facts.standing.champion, *facts.standing.former()):
         found.append("only the champion and champions before it can serve; promote the version first")
+    elif facts.files is None:
+        found.append(f"its files cannot be read: {facts.files_trouble}")
+    elif facts.approved_files and facts.files != facts.approved_files:
+        found.append(
+            f"its files have digest {facts.files[:16]}, but {facts.approved_files[:16]} was approved; somebody "
+            "wrote past the server: promote another version"
+        )
     return found
 
 
@@ -162,6 +177,11 @@ def grant(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     if ask.value is not None and rules.person(ask.subject) == rules.person(ask.who):
         found.append("nobody gives a role to themselves; another admin does")
     return found
+
+
+def token(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
+    """Make a program's token, or withdraw it."""
+    return takes_role("making and withdrawing tokens", ("admin",), ask)
 
 
 def webhook(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cachetools import TTLCache
-from sqlalchemy import insert
+from mlflow.exceptions import MlflowException
+from sqlalchemy import Connection, insert
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from model_governance.governed.actor import Actor
 from model_governance.governed.audit.chain import Entry, append
 from model_governance.governed.tables import READS
+from model_governance.governed.waiting_line import Brief, Line, in_words, waiting
 
 __all__ = ["Witness"]
 
@@ -39,6 +40,8 @@ class Witness:
     _strangers: TTLCache[tuple[str, str, str], int] = field(
         default_factory=lambda: TTLCache(10_000, 60), init=False
     )
+    _line: Line = field(default_factory=lambda: Line(at_once=3, in_line=5), init=False)
+    _brief: Brief = field(default_factory=Brief)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def refused(
@@ -53,23 +56,30 @@ class Witness:
     ) -> None:
         """Write that somebody was refused; of an address without a log-in only some times a minute.
 
-        Never raises: what was refused stays refused where the database is away.
+        Never raises: what was refused stays refused where the database is away. A stranger does not wait for
+        whoever holds the database; what is not written then is told in the server's own log.
         """
         if not actor.authenticated and self._enough(actor, reason):
             return
+        entry = Entry(actor, action, "refused", model=model, version=version, comment=reason, detail=detail)
         try:
-            self._append(
-                Entry(actor, action, "refused", model=model, version=version, comment=reason, detail=detail)
-            )
-        except SQLAlchemyError:
-            _logger.exception("could not write a refusal (%s by %s) to the audit log", action, actor.name)
+            if actor.authenticated:
+                self._append(entry)
+            else:
+                with self._brief.writing(self.engine) as connection:
+                    _write(connection, entry)
+        except MlflowException as error:
+            _logger.warning(
+                "not in the audit log: %r by %r from %s was refused: %s %s (%s)",
+                action, actor.name, actor.address, reason, dict(detail or {}), error,
+            )  # fmt: skip
 
     def done(self, actor: Actor, action: str, detail: Mapping[str, Any] | None = None) -> None:
         """Write that somebody changes a log-in, a permission or a setting.
 
         Raises
         ------
-        SQLAlchemyError
+        MlflowException
             Where it cannot be written; then let nothing change either.
         """
         self._append(Entry(actor, action, detail=detail))
@@ -79,7 +89,7 @@ class Witness:
 
         Raises
         ------
-        SQLAlchemyError
+        MlflowException
             Where it cannot be written; then give no file either.
         """
         row = {
@@ -88,12 +98,12 @@ class Witness:
             "address": actor.address[:64],
             "what": what[:512],
         }
-        with self.engine.begin() as connection:
+        with in_words(), self._line.turn(), waiting(self.engine) as connection:
             connection.execute(insert(READS).values(**row))
 
     def _append(self, entry: Entry) -> None:
-        with Session(self.engine) as session, session.begin():
-            append(session, entry)
+        with in_words(), self._line.turn(), waiting(self.engine) as connection:
+            _write(connection, entry)
 
     def _enough(self, actor: Actor, reason: str) -> bool:
         key = (actor.address, actor.endpoint, reason)
@@ -101,3 +111,9 @@ class Witness:
             count = self._strangers.get(key, 0)
             self._strangers[key] = count + 1
         return count >= _STRANGERS_PER_MINUTE
+
+
+def _write(connection: Connection, entry: Entry) -> None:
+    with Session(connection) as session:
+        append(session, entry)
+        session.commit()  # what is in the session; the transaction is the connection's

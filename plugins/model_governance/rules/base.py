@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,12 @@ from pydantic import (
     model_serializer,
 )
 
-__all__ = ["Reason", "Rule", "Strict"]
+__all__ = ["Area", "Reason", "Rule", "Strict"]
+
+Area = Literal[
+    "regulatory", "audit", "security", "privacy", "quality", "performance", "documentation", "governance"
+]
+"""What somebody answers for; the status of a version is told for each."""
 
 Reason = Annotated[
     str, Field(min_length=3, description="Why this rule is there; a reviewer reads it beside a failed gate.")
@@ -54,7 +59,7 @@ class Strict(BaseModel):
     @model_serializer(mode="wrap")
     def _without_unused_additions(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
-        for name in self.added:
+        for name in frozenset().union(*(vars(each).get("added", ()) for each in type(self).__mro__)):
             if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
                 written.pop(name, None)
         return written
@@ -63,4 +68,9 @@ class Strict(BaseModel):
 class Rule(Strict):
     """One thing that a version must show; the base of every kind of rule."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"areas"})
+
     reason: Reason
+    areas: tuple[Area, ...] = Field(
+        (), description="What the rule counts for in the status of a version; its section's area by default."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, Self
@@ -17,6 +18,7 @@ __all__ = [
     "Freeze",
     "GovernanceRules",
     "Moves",
+    "Reads",
     "Role",
     "Trust",
     "WeeklyFreeze",
@@ -58,11 +60,19 @@ class Trust(Strict):
     )
     roles: tuple[Role, ...] = Field(("validator",), min_length=1, description="Roles whose evidence counts.")
     measured_by: tuple[Role, ...] = Field(
-        (),
+        ("validator",),
         description="Roles whose log-in must have recorded every evaluation that the evidence rests on, so that "
-        "nobody measures their own model; anybody may by default.",
+        "nobody measures their own model; with an empty list anybody may.",
     )
     max_age_days: float = Field(30, gt=0, description="Oldest age of evidence that counts, in days.")
+
+
+class Reads(Strict):
+    """How long the server keeps who took which file of a model; the audit log is kept for good."""
+
+    keep_days: float = Field(
+        400, gt=0, le=36500, description="Days after which a record of a read is removed; the audit never is."
+    )
 
 
 class Moves(Strict):
@@ -151,6 +161,11 @@ def _minute(moment: str) -> int:
     return (_DAYS.index(day) * 24 + int(hour)) * 60 + int(minute)
 
 
+def _plain(name: str) -> str:
+    """A name in small letters of the usual width."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
 class GovernanceRules(Strict):
     """What a governed server enforces; its defaults are strict."""
 
@@ -163,10 +178,11 @@ class GovernanceRules(Strict):
         "log-ins that the server recorded; who that was must be known.",
     )
     evidence: Trust = Field(default=Trust(), description="What a promotion needs of evidence.")
+    reads: Reads = Field(default=Reads(), description="How long records of reads are kept.")
     locations: tuple[str, ...] = Field(
         (),
-        description="Where files of a version that may serve lie, as shell patterns such as mlflow-artifacts:/*, "
-        "so that nobody writes them past the server; anywhere by default.",
+        description="Where files of a version that may serve lie, as shell patterns such as s3://models/*, so "
+        "that nobody writes them past the server; below the server's own --artifacts-destination by default.",
     )
     freezes: tuple[Freeze, ...] = Field((), description="Times in which nothing is promoted.")
     weekly_freezes: tuple[WeeklyFreeze, ...] = Field((), description="Hours of each week in which nothing is.")
@@ -188,7 +204,7 @@ class GovernanceRules(Strict):
 
     @model_validator(mode="after")
     def _one_person_each(self) -> Self:
-        accounts = [account.strip().casefold() for several in self.persons.values() for account in several]
+        accounts = [_plain(account) for several in self.persons.values() for account in several]
         if len(set(accounts)) != len(accounts):
             raise ValueError("a log-in belongs to two persons; give it to one")
         return self
@@ -208,11 +224,11 @@ class GovernanceRules(Strict):
         >>> rules = GovernanceRules(persons={"Ann Lee": ("ann", "ann-laptop")})
         >>> rules.person("ann-laptop") == rules.person("Ann")
         True
-        >>> rules.person("rita")
-        'rita'
+        >>> rules.person("rita"), rules.person("\uff32ita")
+        ('rita', 'rita')
         """
-        wanted = account.strip().casefold()
+        wanted = _plain(account)
         for person, accounts in self.persons.items():
-            if wanted in {each.strip().casefold() for each in (*accounts, person)}:
-                return person.strip().casefold()
+            if wanted in {_plain(each) for each in (*accounts, person)}:
+                return _plain(person)
         return wanted

@@ -23,6 +23,7 @@ from model_governance.governed.pages.mlflow_server import ServerFiles
 from model_governance.governed.pages.site import pages_blueprint
 from model_governance.governed.pages.sources import Account, Sources
 from model_governance.governed.store import GovernedStore
+from tests.empty_store import empty_store
 
 __all__ = ["Office", "open_office"]
 
@@ -75,7 +76,7 @@ class Office:
             uri = log_constant(value)
             self.store.record_creator("logged_model", uri.removeprefix("models:/"))
         with self.as_("val"):
-            measure(uri, {"score": score, "latency_ms": 20.0})
+            self.store.record_creator("run", measure(uri, {"score": score, "latency_ms": 20.0}))
             number = register(uri, "m", Policy.model_validate(POLICY)).version
         return self.store.get_model_version("m", number)
 
@@ -114,7 +115,7 @@ class Desk:
 @contextmanager
 def open_office(folder: Path) -> Iterator[Office]:
     """Open the registry over `folder`, people with their roles, and the pages."""
-    plain = f"sqlite:///{folder / 'mlflow.db'}"
+    plain = empty_store(folder)
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -60,8 +60,13 @@ def test_what_another_role_did_is_no_use_of_this_one() -> None:
     assert found.last_act == ago(1)
 
 
-def test_reading_leaves_no_trace_so_auditors_are_not_told_off() -> None:
-    assert review(given("rita", "auditor", 400))["rita"].withdraw == ()
+def test_an_auditor_uses_the_role_by_reading() -> None:
+    reads = review(given("rita", "auditor", 400), acts={"rita": {"read the audit": ago(3)}})["rita"]
+    assert reads.withdraw == ()
+    assert [each.last_used for each in reads.roles] == [ago(3)]
+    assert reads.last_act is None, "nothing was changed"
+    idle = review(given("rita", "auditor", 400), acts={"rita": {"read the audit": ago(120)}})["rita"]
+    assert idle.withdraw == ("auditor: last used on 2026-07-04, 90 days are allowed",)
 
 
 def test_roles_of_a_log_in_that_is_gone() -> None:

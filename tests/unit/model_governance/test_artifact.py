@@ -10,6 +10,7 @@ import lzma
 import pickle
 import re
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -206,8 +207,9 @@ def test_the_note_that_loading_writes_beside_a_model_is_not_the_model(
 
 
 def test_what_loading_a_model_really_writes_is_not_the_model(
-    make_model: Callable[..., str], model_folder: Callable[[str], Path]
+    make_model: Callable[..., str], model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the model is a file of code, and byte code would count
     uri = make_model()
     before = read_artifact(str(model_folder(uri)))[0].digest
     mlflow.register_model(uri, "m")
@@ -265,4 +267,19 @@ def test_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match="expected a folder with a file named MLmodel"):
+        read_artifact(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\ttab", "\u202egpj.x"])
+def test_a_name_that_could_stand_for_another_file_is_refused(tmp_path: Path, name: str) -> None:
+    """The digest is over lines; with names that hold lines, two models could share one."""
+    (tmp_path / "MLmodel").write_text("flavors: {}\n")
+    (tmp_path / name).write_text("x")
+    with pytest.raises(EvidenceError, match="no name that one can read"):
+        read_artifact(str(tmp_path))
+
+
+def test_an_mlmodel_file_that_takes_minutes_to_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: {}\nmetadata:\n" + "".join(f"  k{n}: v\n" for n in range(120_000)))
+    with pytest.raises(EvidenceError, match="1,000,000 fit"):
         read_artifact(str(tmp_path))

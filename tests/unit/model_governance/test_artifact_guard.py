@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     database = f"sqlite:///{tmp_path / 'mlflow.db'}"
     tracking = TrackingStore(database, "mlflow-artifacts:/")
     registry = GovernedStore(f"governed+{database}")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(database)  # where the registry looks for the run of an address
     guard = ArtifactGuard(registry.engine, lambda: tracking, str(tmp_path / "artifacts"))
     with acting(Actor("root", is_admin=True)):
         registry.grant("ann", "data_scientist")
@@ -80,6 +83,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with acting(Actor("validator")):
         for key, value in (("source_run_id", other), ("evidence", "governance/ab")):
             registry.set_model_version_tag("street", "1", ModelVersionTag(key, value))
+    mlflow.set_tracking_uri(before)
     yield SimpleNamespace(guard=guard, registry=registry, experiment=experiment, run=run, other=other)
     registry.engine.dispose()
     tracking.engine.dispose()
@@ -110,12 +114,13 @@ def test_runs_and_experiments_behind_versions_are_known(team: Any) -> None:
     assert team.guard.of_run(team.run) == Holder("street", "1")
     assert team.guard.of_run(team.other) == Holder("street", "1", "evidence")
     assert team.guard.of_run("f" * 32) is None
-    assert str(team.guard.of_experiment(str(team.experiment))).endswith("of 'street'")
-    assert team.guard.of_experiment("0") is None
+    assert str(team.guard.of_experiment(int(team.experiment))).endswith("of 'street'")
+    assert team.guard.of_experiment(0) is None
 
 
 def test_what_a_deleted_version_was_made_of_is_free_again(team: Any) -> None:
     place = team.guard.place(f"{team.experiment}/{team.run}/artifacts/third/weights.bin")
+    mlflow.set_tracking_uri(str(team.registry.engine.url))
     with acting(Actor("ann")):
         made = team.registry.create_model_version("street", f"runs:/{team.run}/third", team.run)
         assert team.guard.holder(place) == Holder("street", str(made.version))

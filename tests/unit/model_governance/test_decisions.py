@@ -24,7 +24,9 @@ GOOD = Facts(
     NOW,
     Standing(champion="1"),
     authors=frozenset({"ann"}),
-    evidence=Evidence("passed", FILES, PAPERS, written_at=NOW - DAY),
+    evidence=Evidence(
+        "passed", FILES, PAPERS, written_at=NOW - DAY, measured={"r0": Measurer("ci", frozenset({"validator"}))}
+    ),
     files=FILES,
 )
 YES = Review("rita", "approve", "fine", NOW - DAY, FILES, PAPERS, counted_roles=frozenset({"reviewer"}))
@@ -119,7 +121,14 @@ def test_where_files_lie() -> None:
     kept = rules(locations=["mlflow-artifacts:/*"])
     assert decide(ROB, replace(GOOD, location="mlflow-artifacts:/1/models/m-1/artifacts"), kept) == ()
     (found,) = decide(ROB, replace(GOOD, location="s3://theirs/model"), kept)
-    assert found == "its files lie at s3://theirs/model, where this server does not guard them"
+    assert found.startswith("its files lie at s3://theirs/model, where this server does not guard them")
+    # without a word of the policy, below the server's own artefacts alone
+    (found,) = decide(ROB, replace(GOOD, location="/home/ann/model", guarded=False), rules())
+    assert found.startswith("its files lie at /home/ann/model, where this server does not guard them")
+    assert (
+        decide(ROB, replace(GOOD, location="s3://theirs/x", guarded=False), rules(locations=["s3://theirs/*"]))
+        == ()
+    )
 
 
 def test_no_means_no_until_reopened() -> None:
@@ -128,6 +137,9 @@ def test_no_means_no_until_reopened() -> None:
     ask = replace(ROB, who="nora")
     assert decide(ask, replace(other_paper, reviews=(no,)), rules()) == ("rob rejected it: counts rain",)
     assert decide(ask, replace(GOOD, reviews=(no, replace(no, verdict="approve"))), rules()) != ()
+    # whoever said no does not take it back by a wish, and a yes after it
+    softer = (no, replace(no, verdict="changes"), replace(no, verdict="approve"))
+    assert "rob rejected it: counts rain" in decide(ask, replace(GOOD, reviews=softer), rules())
     assert decide(ask, replace(GOOD, reviews=(no, replace(YES, verdict="reopen"))), rules()) == ()
     changes = replace(no, verdict="changes")
     assert decide(ask, replace(GOOD, reviews=(changes,)), rules()) == ("rob asked for changes: counts rain",)
@@ -216,3 +228,20 @@ def test_no_role_lets_the_author_approve_or_promote(roles: set[str], count: int)
     for action in ("promote", "approve"):
         ask = Ask(action, "ANN", frozenset(roles), "m", "2", comment="because")  # type: ignore[arg-type]
         assert decide(ask, replace(GOOD, reviews=(YES,)), rules(approvals={"count": count})) != ()
+
+
+def test_the_author_does_not_take_back_the_no_to_their_own_version() -> None:
+    no = replace(YES, reviewer="rob", verdict="reject", comment="counts rain")
+    said_no = replace(GOOD, reviews=(no,))
+    ask = replace(ROB, action="reopen", comment="it was snow")
+    assert decide(replace(ask, who="nora"), said_no, rules()) == ()
+    for author in ("ann", "ann-laptop"):
+        found = decide(replace(ask, who=author), said_no, rules(persons={"Ann Lee": ["ann", "ann-laptop"]}))
+        assert found == ("you made or registered this version and cannot reopen it",)
+
+
+def test_what_somebody_rejected_is_no_challenger() -> None:
+    ask = Ask("challenge", "ann", frozenset({"data_scientist"}), "m", "2")
+    assert decide(ask, GOOD, rules()) == ()
+    no = replace(YES, reviewer="rob", verdict="reject", comment="counts rain")
+    assert decide(ask, replace(GOOD, reviews=(no,)), rules()) == ("rob rejected it: counts rain",)

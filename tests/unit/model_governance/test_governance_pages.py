@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -222,7 +225,63 @@ def test_a_version_without_evidence_opens_and_says_so(office: Office) -> None:
         office.store.create_registered_model("bare")
         office.store.create_model_version("bare", "/nowhere", description="<script>alert(1)</script>")
     status, page = office.at("rita").get("/version", name="bare", version="1")
-    assert (status, "carries no evidence" in said(page), "<script" in page) == (200, True, False)
+    assert (status, "Nobody has judged this version" in said(page), "<script" in page) == (200, True, False)
+    assert "model-governance register models:/bare/1 bare --policy policy.yaml" in said(page)
+    # whatever a model is called, what is copied into a shell is one word
+    with office.as_("ann"):
+        office.store.create_registered_model("it's $(date)")
+        office.store.create_model_version("it's $(date)", "/nowhere")
+    page = html.unescape(office.at("rita").get("/version", name="it's $(date)", version="1")[1])
+    command = shlex.split(re.search(r"<code>(model-governance register [^<]+)</code>", page)[1])  # type: ignore[index]
+    assert command[2:4] == ["models:/it's $(date)/1", "it's $(date)"]
+
+
+def test_the_list_says_what_it_asks_of_whom(office: Office, challenger: ModelVersion) -> None:
+    number = str(challenger.version)
+
+    def line(who: str) -> str:
+        page = office.at(who).get("/", model="M")[1]  # in any case of letters
+        (row,) = [row for row in page.split("<tr>") if f"version={number}" in row]
+        return said(row)
+
+    assert "your review" in line("rita")
+    assert "yours; others decide" in line("ann")
+    assert "your review" not in line("otto")
+    assert decide(office, "rita", challenger, "changes", "add the night clips")[0] == 200
+    assert "you said your word" in line("rita")
+    assert "your review" in line("rob")
+    assert f"version={number}" not in office.at("rita").get("/", model="nothing like it")[1]
+
+
+def test_the_chain_is_verified_on_a_page(office: Office, challenger: ModelVersion) -> None:
+    status, page = office.at("aud").get("/verified")
+    assert (status, "The chain is whole" in said(page)) == (200, True)
+    assert office.at("rita").get("/verified")[0] == 403
+
+
+def test_colours_can_be_read_by_day_and_by_night(office: Office) -> None:
+    """WCAG 2.2, 1.4.3: text stands out from its ground by 4.5 to 1."""
+    style = office.at("rita").get("/style.css")[1]
+    day, night = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in style.split("@media", 2)[:2])
+    grounds = {"ink": ("ground", "card", "calm-bg"), "soft": ("ground", "card"), "link": ("ground", "card")}
+    grounds |= {kind: (f"{kind}-bg", "card") for kind in ("good", "warn", "bad", "calm")}
+    for colours in (day, day | night):
+        for text, below in grounds.items():
+            for ground in below:
+                assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    assert night.keys() == day.keys()
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG defines it."""
+    low, high = sorted(luminance(each) for each in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_rollback_on_the_champions_page(office: Office, challenger: ModelVersion) -> None:
@@ -282,6 +341,15 @@ def test_the_pages_stand_under_mlflows_prefix(office: Office) -> None:
         page = app.test_client().get("/ml/governance/").get_data(as_text=True)
     assert 'href="/ml/governance/style.css"' in page
     assert 'href="../#/models"' in page
+
+
+def test_the_access_review_knows_when_an_auditor_last_read(office: Office) -> None:
+    told = json.loads(office.at("aud").get("/api/access")[1])["access"]
+    uses = {each["user"]: {role["role"]: role["last_used"] for role in each["roles"]} for each in told}
+    assert uses["aud"]["auditor"][:10] == f"{datetime.now(UTC):%Y-%m-%d}"
+    with office.store.engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT actor, role FROM governance_role_uses").all()
+    assert [tuple(row) for row in kept] == [("aud", "auditor")], "one row a day, and none of who only asks"
 
 
 def test_the_audit_is_for_auditors(office: Office) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import mlflow
 import pytest
@@ -48,14 +47,17 @@ def governed(store: str) -> Iterator[GovernedStore]:
 
 @pytest.fixture
 def registered(governed: GovernedStore, make_model: Callable[..., str], policy: Policy) -> Callable[..., str]:
-    """Log a model as Ann, register it as the validator, and give its version."""
+    """Log a model as Ann, measure and register it as the validator, and give its version."""
 
-    def make(value: float, **options: Any) -> str:
-        uri = make_model(value, **options)
+    def make(value: float, metrics: dict[str, float] | None = None, by: str = "validator") -> str:
+        uri = make_model(value, evaluate=False)
+        made = MlflowClient().get_logged_model(uri.removeprefix("models:/"))
         with acting(Actor("ann")):
-            governed.record_creator(
-                "run", MlflowClient().get_logged_model(uri.removeprefix("models:/")).source_run_id
-            )
+            governed.record_creator("run", made.source_run_id)
+        with acting(Actor(by)):
+            with evaluation_of(uri), mlflow.start_run() as run:
+                mlflow.log_metrics(metrics or {"score": 0.8, "latency_ms": 20.0}, model_id=made.model_id)
+            governed.record_creator("run", run.info.run_id)
         with acting(Actor("validator")):
             return register(uri, "m", policy).version
 
@@ -120,25 +122,17 @@ def test_a_model_that_fails_its_gates_says_which(governed: GovernedStore, regist
 
 
 def test_whoever_measures_is_read_from_the_evidence(
-    governed: GovernedStore,
-    registered: Callable[..., str],
-    make_model: Callable[..., str],
-    policy: Policy,
-    monkeypatch: pytest.MonkeyPatch,
+    governed: GovernedStore, registered: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apart = GovernanceRules.model_validate({"evidence": {"measured_by": ["validator"]}})
-    monkeypatch.setattr(governed, "server_policy", ServerPolicy(apart))
     with pytest.raises(MlflowException, match="by ann; figures count from an account of role validator alone"):
-        registered(1)
-    uri = make_model(2, evaluate=False)
-    logged = MlflowClient().get_logged_model(uri.removeprefix("models:/"))
-    with acting(Actor("ann")):
-        governed.record_creator("run", logged.source_run_id)
-    with acting(Actor("validator")):
-        with evaluation_of(uri), mlflow.start_run() as run:
-            mlflow.log_metrics({"score": 0.8, "latency_ms": 20.0}, model_id=logged.model_id)
-        governed.record_creator("run", run.info.run_id)
-        number = register(uri, "m", policy).version
+        registered(1, by="ann")
+    with acting(Actor("rita")), pytest.raises(TransitionError, match="was measured in run"):
+        promote("m", 1, "Rita", "they look fine to me")
+    number = registered(2)
     assert state() == ({"challenger": number}, {"1": "None", number: "Staging"})
     with acting(Actor("rita")):
         assert governed.missing("m", number) == ()
+    anybody = GovernanceRules.model_validate({"evidence": {"measured_by": []}})
+    monkeypatch.setattr(governed, "server_policy", ServerPolicy(anybody))
+    with acting(Actor("rita")):
+        assert governed.missing("m", 1) == ()

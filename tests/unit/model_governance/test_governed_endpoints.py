@@ -20,6 +20,7 @@ from model_governance.governed.endpoints import (
     kind_of,
     unclassified,
 )
+from tests.empty_store import empty_store
 from tests.governed_server import ROOT
 
 CHANGING_WORDS = (
@@ -90,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-key-for-tests-alone",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "_MLFLOW_SGI_NAME": "uvicorn",
-        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder}/mlflow.db",
+        "_MLFLOW_SERVER_FILE_STORE": empty_store(folder),
         "_MLFLOW_SERVER_REGISTRY_STORE": f"governed+sqlite:///{folder}/mlflow.db",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "artifacts"),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine
 
 from model_governance.governed.redaction import redact, redact_logs
+from model_governance.governed.tables import create_tables
 from model_governance.governed.throttle import FailedLogins, login_name
 
 
@@ -40,6 +44,92 @@ def test_an_address_that_tries_many_names_waits_with_each() -> None:
         logins.failed(f"name-{number}", "10.0.0.7")
     assert logins.wait("rita", "10.0.0.7") > 0
     assert logins.wait("rita", "10.0.0.8") == 0
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    create_tables(made)
+    yield made
+    made.dispose()
+
+
+def test_workers_count_together_and_a_new_one_knows_what_was_before(engine: Engine) -> None:
+    one, other = FailedLogins(engine, per_account=4), FailedLogins(engine, per_account=4)
+    for _ in range(2):
+        one.failed("rita", "10.0.0.7")
+        other.failed("rita", "10.0.0.7")
+    assert other.wait("rita", "10.0.0.7") > 0, "two of the four failures were seen by the other worker alone"
+    started = FailedLogins(engine, per_account=4)
+    assert started.wait("rita", "10.0.0.7") == 0, "nothing is read for whoever did not fail here"
+    started.failed("rita", "10.0.0.7")
+    assert started.wait("rita", "10.0.0.7") > 0, "one guess at a worker that was started anew, and no more"
+    assert started.wait("rita", "10.0.0.8") == 0
+
+
+def test_what_is_remembered_at_one_worker_is_forgotten_at_all(engine: Engine) -> None:
+    one, other = FailedLogins(engine, per_account=3), FailedLogins(engine, per_account=3)
+    for _ in range(2):
+        one.failed("rita", "10.0.0.7")
+    one.succeeded("rita", "10.0.0.7")
+    other.failed("rita", "10.0.0.7")
+    assert other.wait("rita", "10.0.0.7") == 0
+
+
+def test_a_name_that_many_addresses_try_is_not_closed_to_whoever_knows_the_password() -> None:
+    logins = FailedLogins(per_account=5, per_name=30, when_attacked=2)
+    for number in range(30):
+        logins.failed("rita", f"10.0.{number}.1")
+    assert logins.wait("rita", "192.0.2.1") == 0, "the right person is not there yet, and not locked out"
+    logins.failed("rita", "192.0.2.1")
+    assert logins.wait("rita", "192.0.2.1") == 0, "may mistype once"
+    logins.failed("rita", "192.0.2.1")
+    assert logins.wait("rita", "192.0.2.1") > 0, "a guesser has two tries at each address instead of five"
+    assert logins.wait("rob", "192.0.2.1") == 0
+
+
+def test_one_customer_of_ipv6_is_one_address() -> None:
+    logins = FailedLogins(per_account=3)
+    for number in range(3):
+        logins.failed("rita", f"2001:db8:0:7::{number + 1:x}")
+    assert logins.wait("Rita", "2001:db8:0:7:ffff::1") > 0
+    assert logins.wait("rita", "2001:db8:0:8::1") == 0
+
+
+def test_failures_that_count_no_more_are_not_kept(engine: Engine) -> None:
+    now = [1e9]
+    logins = FailedLogins(engine, window=60, most=30, clock=lambda: now[0])
+
+    def kept() -> int:
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql("SELECT count(*) FROM governance_failed_logins").scalar_one())
+
+    for number in range(40):
+        now[0] += 0.01
+        logins.failed(f"name-{number}", f"10.0.0.{number}")
+    assert kept() == 120, "three of each, and nothing was removed in the first minute"
+    now[0] += 59
+    logins.failed("rita", "10.0.1.1")
+    assert kept() == 123
+    now[0] += 2
+    logins.failed("rita", "10.0.1.1")
+    assert kept() == 3, "what is older than the window went"
+    for number in range(40):
+        now[0] += 0.01
+        logins.failed(f"name-{number}", f"10.0.0.{number}")
+    now[0] += 60.5
+    logins.failed("rita", "10.0.1.1")
+    assert kept() <= 30 + 3
+
+
+def test_a_database_that_is_away_lets_each_worker_count_for_itself(tmp_path: Path) -> None:
+    away = create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'registry.db'}")
+    logins = FailedLogins(away, per_account=2)
+    for _ in range(2):
+        logins.failed("rita", "10.0.0.7")
+    assert logins.wait("rita", "10.0.0.7") > 0
+    logins.succeeded("rita", "10.0.0.7")
+    assert logins.wait("rita", "10.0.0.7") == 0
 
 
 @pytest.mark.parametrize(

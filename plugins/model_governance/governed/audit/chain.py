@@ -26,18 +26,22 @@ from model_governance.governed.tables import AUDIT, AUDIT_HEAD
 __all__ = ["GENESIS", "Entry", "Head", "Verification", "append", "lock", "read_head", "verify"]
 
 
+_LOCKED, _END = "governance lock", "governance head"
+"""What a session keeps: the transaction that it holds the lock in, and the end of the log as it left it there."""
+
 # Built once: every call that the gate lets through pays for these.
 _TAKE = text(f"UPDATE {AUDIT_HEAD.name} SET seq = seq WHERE one = 1")  # noqa: S608
 _START = text(
     f"INSERT INTO {AUDIT_HEAD.name} (one, seq, hash) VALUES (1, 0, '{GENESIS}') ON CONFLICT DO NOTHING"  # noqa: S608
 )
+_TAKE_AND_READ = text(f"{_TAKE.text} RETURNING seq, hash")
 _HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.one == 1)
 _WRITE = insert(AUDIT)
 _MOVE = update(AUDIT_HEAD).where(AUDIT_HEAD.c.one == 1).values(seq=bindparam("to"), hash=bindparam("digest"))
 
 
 def lock(session: Session) -> None:
-    """Queue behind whoever writes; the first statement of each transaction that writes.
+    """Queue behind whoever writes; the first statement of each transaction that writes, and once in it.
 
     The same on SQLite and PostgreSQL: an update of the head's row. On SQLite it takes the database's write lock
     before anything was read, so nobody is refused later because their snapshot is old.
@@ -47,10 +51,22 @@ def lock(session: Session) -> None:
     TamperError
         Where the head is gone although entries are there.
     """
-    connection = session.connection()
-    if connection.execute(_TAKE).rowcount:
+    if (transaction := session.get_transaction()) is not None and session.info.get(_LOCKED) is transaction:
         return
-    # before the first entry; of two who get here at once the second finds the row of the first
+    connection = session.connection()
+    session.info.pop(_END, None)
+    if connection.dialect.update_returning:  # SQLite from 3.35 on
+        if (row := connection.execute(_TAKE_AND_READ).one_or_none()) is None:
+            _start(connection)
+        else:
+            session.info[_END] = Head(int(row.seq), str(row.hash))
+    elif not connection.execute(_TAKE).rowcount:
+        _start(connection)
+    session.info[_LOCKED] = session.get_transaction()  # with which it ends, also where it is rolled back
+
+
+def _start(connection: Connection) -> None:
+    """Before the first entry; of two who get here at once the second finds the row of the first."""
     connection.execute(_START)
     connection.execute(_TAKE)
     if read_head(connection).seq == 0 and connection.scalar(select(AUDIT.c.seq).limit(1)) is not None:
@@ -82,10 +98,11 @@ def append(session: Session, entry: Entry) -> int:
     """
     lock(session)
     connection = session.connection()
-    values = columns_of(entry, read_head(connection))
+    values = columns_of(entry, session.info.get(_END) or read_head(connection))
     digest = hash_of(tuple(values.values()))
     connection.execute(_WRITE, {**values, "hash": digest})
     connection.execute(_MOVE, {"to": values["seq"], "digest": digest})
+    session.info[_END] = Head(int(values["seq"]), digest)
     enqueue(session, values, digest)
     return int(values["seq"])
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import os
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -25,7 +27,16 @@ from model_governance.errors import EvidenceError, TamperError
 from model_governance.governed.audit.entry import Head
 from model_governance.governed.audit.places import open_place
 
-__all__ = ["SignedHead", "keep_head", "kept_heads", "make_key", "read_public_key", "sign_head"]
+__all__ = [
+    "SignedHead",
+    "keep_head",
+    "kept_heads",
+    "make_key",
+    "newest_head",
+    "public_key_of",
+    "read_public_key",
+    "sign_head",
+]
 
 _ENDING = ".head.json"
 
@@ -76,12 +87,18 @@ def make_key(path: Path) -> Path:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-        file.write(private)
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, "a key is there", str(path))
     public = path.with_name(f"{path.name}.pub")
     public.write_bytes(
         key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
+    # whole or not at all, and never in the place of one that is there: a link is both
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".key-") as part:  # for its owner alone
+        part.write(private)
+        part.flush()
+        os.fsync(part.fileno())
+        path.hardlink_to(part.name)
     return public
 
 
@@ -93,12 +110,7 @@ def sign_head(head: Head, private_key: Path) -> SignedHead:
     EvidenceError
         Where the file is no Ed25519 private key in PEM without a password.
     """
-    try:
-        key = serialization.load_pem_private_key(private_key.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise EvidenceError(f"{private_key}: expected an Ed25519 private key in PEM: {error}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise EvidenceError(f"{private_key}: expected an Ed25519 private key, got another kind of key")
+    key = _private(private_key)
     unsigned = SignedHead(
         seq=head.seq,
         hash=head.hash,
@@ -108,6 +120,27 @@ def sign_head(head: Head, private_key: Path) -> SignedHead:
     )
     signature = base64.b64encode(key.sign(unsigned.signed_text)).decode()
     return unsigned.model_copy(update={"signature": signature})
+
+
+def public_key_of(private_key: Path) -> Ed25519PublicKey:
+    """What checks the heads that a private key signs.
+
+    Raises
+    ------
+    EvidenceError
+        As `sign_head`.
+    """
+    return _private(private_key).public_key()
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise EvidenceError(f"{path}: expected an Ed25519 private key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise EvidenceError(f"{path}: expected an Ed25519 private key, got another kind of key")
+    return key
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
@@ -167,20 +200,40 @@ def kept_heads(where: str, keys: Iterable[Ed25519PublicKey]) -> list[SignedHead]
     EvidenceError
         Where there is none, or the place cannot be read.
     """
-    place, heads, known = open_place(where), [], {_fingerprint(key): key for key in keys}
-    for name in sorted(name for name in place.names() if name.endswith(_ENDING)):
-        signed = _parsed(place.read(name), name)
-        try:
-            known[signed.key].verify(base64.b64decode(signed.signature, validate=True), signed.signed_text)
-        except (KeyError, InvalidSignature, binascii.Error) as error:
-            raise TamperError(
-                f"{where}: {name} is not signed by a key that was given (SHA-256 "
-                f"{', '.join(each[:16] for each in known)}); it says that it was signed by {signed.key[:16]}"
-            ) from error
-        heads.append(signed)
+    place, known = open_place(where), {_fingerprint(key): key for key in keys}
+    names = sorted(name for name in place.names() if name.endswith(_ENDING))
+    heads = [_checked(_parsed(place.read(name), name), f"{where}: {name}", known) for name in names]
     if not heads:
         raise EvidenceError(f"{where} holds no head of an audit log (*{_ENDING}); `audit head` writes one")
     return heads
+
+
+def newest_head(where: str, key: Ed25519PublicKey) -> Head | None:
+    """The head of the highest number that was kept; None where none was.
+
+    Raises
+    ------
+    TamperError
+        Where another key signed it. Whoever changes keys begins in a new place.
+    EvidenceError
+        Where the place cannot be read.
+    """
+    place = open_place(where)
+    name = max((name for name in place.names() if name.endswith(_ENDING)), default=None)
+    if name is None:
+        return None
+    return _checked(_parsed(place.read(name), name), f"{where}: {name}", {_fingerprint(key): key}).head
+
+
+def _checked(signed: SignedHead, what: str, known: Mapping[str, Ed25519PublicKey]) -> SignedHead:
+    try:
+        known[signed.key].verify(base64.b64decode(signed.signature, validate=True), signed.signed_text)
+    except (KeyError, InvalidSignature, binascii.Error) as error:
+        raise TamperError(
+            f"{what} is not signed by a key that was given (SHA-256 {', '.join(each[:16] for each in known)}); it "
+            f"says that it was signed by {signed.key[:16]}"
+        ) from error
+    return signed
 
 
 def _parsed(text: str, name: str) -> SignedHead:

@@ -56,6 +56,8 @@ class _Folder(Place):
             for path in self._path.iterdir():
                 if not path.name.startswith("."):
                     yield path.name
+        except FileNotFoundError:
+            return  # `create` makes it
         except OSError as error:
             raise EvidenceError(f"{self._path} cannot be read: {error}") from error
 

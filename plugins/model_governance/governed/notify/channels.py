@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from model_governance.governed.notify.outbox import Message
 
@@ -18,15 +19,23 @@ class CarryError(OSError):
         Whether nothing else gets through either for now.
     had : tuple of str
         Recipients who got it.
+    never : mapping of str to str
+        Recipients who were refused for good, and in which words.
     final : bool
-        Whether the others never will: it is not tried again.
+        Whether nobody is left to whom it could be delivered later.
     """
 
     def __init__(
-        self, text: str, *, unreachable: bool = False, had: tuple[str, ...] = (), final: bool = False
+        self,
+        text: str,
+        *,
+        unreachable: bool = False,
+        had: tuple[str, ...] = (),
+        never: Mapping[str, str] | None = None,
+        final: bool = False,
     ) -> None:
         super().__init__(text)
-        self.unreachable, self.had, self.final = unreachable, had, final
+        self.unreachable, self.had, self.never, self.final = unreachable, had, dict(never or {}), final
 
 
 class Carrier(ABC):
@@ -39,7 +48,7 @@ class Carrier(ABC):
         Parameters
         ----------
         without : frozenset of str
-            Recipients who got it already.
+            Recipients who got it already, or never will.
         """
 
 

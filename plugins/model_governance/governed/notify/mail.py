@@ -30,6 +30,7 @@ _WORDS: Mapping[Event, str] = {
     "refused": "refused",
     "role_granted": "role granted",
     "role_withdrawn": "role withdrawn",
+    "access": "ACCESS CHANGED",
 }
 
 
@@ -50,13 +51,17 @@ class MailCarrier(Carrier):
             raise CarryError(f"{settings.password_env} is not set; it holds the password of {self._address.user}")
 
     def carry(self, message: Message, without: frozenset[str] = frozenset()) -> None:
-        """Deliver to everybody who has not got it; see `Carrier`."""
+        """Deliver to everybody who has not got it; see `Carrier`.
+
+        Of each recipient the server says whether it takes the mail (RFC 5321, 3.3): 5xx is for good, 4xx for now.
+        """
         recipients = [address for address in self._settings.to if address not in without]
         if not recipients:
             return
         where = str(self._address)
         mail = compose(message, self._settings.sender, recipients)
         refused: dict[str, tuple[int, bytes]] = {}
+        of_each = True
         try:
             with self._address.connected(self._password, self._timeout) as server:
                 refused = server.send_message(mail, to_addrs=recipients)
@@ -64,27 +69,31 @@ class MailCarrier(Carrier):
             # nobody got it, and whoever stands after a 421 was not even asked
             refused = {each: error.recipients.get(each, (421, b"not asked")) for each in recipients}
         except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
-            said = error.smtp_error
+            said, of_each = error.smtp_error, False  # of the mail or its sender, and of no recipient
             answered = said if isinstance(said, bytes) else said.encode()
             refused = dict.fromkeys(recipients, (error.smtp_code, answered))
         except (OSError, smtplib.SMTPException) as error:
             raise CarryError(f"{where} did not take the mail: {error}", unreachable=True) from error
         if refused:
-            told = "; ".join(
-                f"{address}: {code} {printable(answer.decode(errors='replace'), 200)}"
+            told = {
+                address: f"{code} {printable(answer.decode(errors='replace'), 200)}"
                 for address, (code, answer) in refused.items()
-            )
+            }
+            never = {each: told[each] for each, (code, _) in refused.items() if of_each and code >= 500}
+            sentences = "; ".join(f"{address}: {words}" for address, words in told.items())
             raise CarryError(
-                f"{where} did not take the mail for {told}",
+                f"{where} did not take the mail for {sentences}"
+                + (f"; it is not tried again for {', '.join(never)}" if never else ""),
                 had=tuple(each for each in recipients if each not in refused),
-                # some of them got it, and the others are unknown there for good
-                final=len(refused) < len(self._settings.to) and all(code >= 500 for code, _ in refused.values()),
+                never=never,
+                final=len(never) == len(refused),
             )
 
 
 def compose(message: Message, sender: str, recipients: list[str]) -> EmailMessage:
     """The mail; the same message has the same Message-ID, by which mail programs know it again."""
-    about = " ".join(filter(None, (message.model, message.version and f"version {message.version}"))) or "registry"
+    about = " ".join(filter(None, (message.model, message.version and f"version {message.version}")))
+    about = about or (f"log-in {message.subject}" if message.subject else "registry")
     mail = EmailMessage()
     who = message.actor or "nobody"
     mail["Subject"] = printable(f"[governance] {about}: {_WORDS[message.event]} ({who})", 200)
@@ -93,13 +102,15 @@ def compose(message: Message, sender: str, recipients: list[str]) -> EmailMessag
     mail["Date"] = format_datetime(datetime.fromisoformat(message.at))
     mail["Message-ID"] = f"<{message.id}@governance.invalid>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notice answers it
-    if message.event == "broke_glass":
+    if message.event in ("broke_glass", "access"):
         mail["Importance"] = "high"
     moved = f"{message.before or '-'} -> {message.after or '-'}" if message.before or message.after else ""
     rows = [
         ("What", f"{message.action} ({'refused' if message.event == 'refused' else 'done'})"),
         ("Model", message.model),
         ("Version", message.version),
+        ("Log-in", message.subject),
+        ("Details", message.details),
         ("From, to", moved),
         ("Who", f"{who}, {message.address}" if message.address else who),
         ("When", message.at),

@@ -1,12 +1,18 @@
-"""Empties the outbox: takes a message, delivers it, notes it; what fails is tried again, later and later."""
+"""Empties the outbox: takes a message, delivers it, notes it; what fails is tried again, later and later.
+
+Each channel has a thread of its own while something waits in it, so that none waits for another one, and each
+delivery ends after `Notify.deadline_s`, whatever the receiver does.
+"""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import random
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,19 +20,19 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from model_governance.deadline import Deadline
 from model_governance.governed.notify import outbox
 from model_governance.governed.notify.channels import Carrier, CarryError
 from model_governance.governed.notify.mail import MailCarrier
-from model_governance.governed.notify.outbox import Waiting
-from model_governance.governed.notify.settings import Channel, Notify, current_notify
+from model_governance.governed.notify.outbox import Message, Waiting
+from model_governance.governed.notify.settings import NOTIFY_FILE, Channel, Notify, current_notify
 from model_governance.governed.notify.webhook import WebhookCarrier
 
-__all__ = ["Sender", "Sent", "carrier", "start_sender"]
+__all__ = ["Sender", "Sent", "carrier", "deliver", "start_sender"]
 
 _logger = logging.getLogger(__name__)
 _DAY_MS = 24 * 3600 * 1000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 3600.0
-_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,18 @@ def carrier(channel: Channel) -> Carrier:
     raise CarryError(f"channel {channel.name} has neither mail nor webhook")
 
 
+def deliver(channel: Channel, message: Message, seconds: float, without: frozenset[str] = frozenset()) -> None:
+    """Deliver a message on a channel, or raise `CarryError` after `seconds` at the latest."""
+    with Deadline(seconds) as deadline:
+        try:
+            carrier(channel).carry(message, without)
+        except CarryError as error:
+            if not deadline.over:
+                raise
+            told = f"{error}; broken off, for it takes longer than {seconds:g} s"
+            raise CarryError(told, unreachable=True, had=error.had, never=error.never) from error
+
+
 @dataclass
 class Sender:
     """Delivers what waits, each message at least once, however many senders there are.
@@ -62,37 +80,54 @@ class Sender:
     engine: Engine
     notify: Notify
     _forgot: float = field(default=0.0, init=False)
+    _busy: dict[str, threading.Thread] = field(default_factory=dict, init=False)
 
     def send_due(self) -> Sent:
-        """Deliver everything that is due, and remove what was delivered long ago."""
-        delivered, troubles, down = 0, list[str](), frozenset[str]()
-        while True:
-            with self._connected() as connection:
-                waiting = outbox.due(connection, _now(), down, _AT_ONCE)
-            for message in waiting:
-                if message.channel in down:
-                    continue
-                try:
-                    delivered += self._send(message)
-                except CarryError as error:
-                    troubles.append(f"{message.channel}, message {message.message.id}: {error}")
-                    if error.unreachable:
-                        down |= {message.channel}
-            if not waiting:
-                break
+        """Deliver everything that is due in any channel, and remove what was delivered long ago."""
+        channels = self._due_channels()
+        with ThreadPoolExecutor(max_workers=max(len(channels), 1)) as at_once:
+            sent = list(at_once.map(self._send_due_in, channels))
         self._forget()
-        return Sent(delivered, tuple(troubles))
+        return Sent(sum(each.delivered for each in sent), tuple(said for each in sent for said in each.troubles))
 
     def run(self, over: threading.Event) -> None:
         """Send until then, through every outage of the database and of whoever is told."""
         while not over.wait(self.notify.every_s):
+            with _outliving_outages():
+                for channel in self._due_channels():
+                    if channel not in self._busy or not self._busy[channel].is_alive():
+                        self._busy[channel] = threading.Thread(
+                            target=self._empty, args=(channel,), name=f"governance-notify-{channel}", daemon=True
+                        )
+                        self._busy[channel].start()
+                self._forget()
+        for each in self._busy.values():
+            each.join(self.notify.deadline_s)
+
+    def _due_channels(self) -> list[str]:
+        """At most as many as the settings name, and those whose messages wait for one that they named before."""
+        with self._connected() as connection:
+            return outbox.due_channels(connection, _now())
+
+    def _empty(self, channel: str) -> None:
+        with _outliving_outages():
+            for trouble in self._send_due_in(channel).troubles:
+                _logger.warning("a notification is not with everybody: %s", trouble)
+
+    def _send_due_in(self, channel: str) -> Sent:
+        delivered, troubles, reachable = 0, list[str](), True
+        while reachable and (message := self._next(channel)) is not None:
             try:
-                for trouble in self.send_due().troubles:
-                    _logger.warning("a notification waits: %s", trouble)
-            except SQLAlchemyError as error:  # the messages are in the database, and wait with it
-                _logger.warning("the outbox cannot be read: %s", type(error).__name__)
-            except Exception:
-                _logger.exception("a notification could not be sent")
+                delivered += self._send(message)
+            except CarryError as error:
+                troubles.append(f"{channel}, message {message.message.id}: {error}")
+                reachable = not error.unreachable
+        return Sent(delivered, tuple(troubles))
+
+    def _next(self, channel: str) -> Waiting | None:
+        # one by one: an alarm that comes in between goes first
+        with self._connected() as connection:
+            return outbox.due(connection, _now(), channel)
 
     def _send(self, waiting: Waiting) -> bool:
         """Whether it was delivered; False where somebody else is at it."""
@@ -103,7 +138,7 @@ class Sender:
         try:
             if channel is None:
                 raise CarryError("the settings have no channel of this name any more")
-            carrier(channel).carry(waiting.message, frozenset(waiting.had))
+            deliver(channel, waiting.message, self.notify.deadline_s, waiting.done_with)
         except CarryError as error:
             self._note(waiting, error)
             raise
@@ -117,14 +152,17 @@ class Sender:
     def _note(self, waiting: Waiting, error: CarryError) -> None:
         now = _now()
         with self._connected() as connection:
-            if error.final:
-                outbox.settle(connection, waiting, now, str(error))
-            elif now - waiting.since > self.notify.give_up_days * _DAY_MS:
-                outbox.postpone(connection, waiting, outbox.NEVER, str(error), error.had)
+            if error.final and (waiting.had or error.had):
+                never = "; ".join(f"{each}: {words}" for each, words in {**waiting.never, **error.never}.items())
+                outbox.settle(connection, waiting, now, never)
+            elif error.final or now - waiting.since > self.notify.give_up_days * _DAY_MS:
+                # it is kept, and `notify retry` sends it when the address is mended
+                outbox.postpone(connection, waiting, outbox.NEVER, str(error), error.had, error.never)
             else:
                 pause = min(_FIRST_PAUSE_S * 2 ** min(waiting.tries, 20), _LONGEST_PAUSE_S)
                 pause *= random.uniform(0.8, 1.2)  # noqa: S311  # so that not all come back at once
-                outbox.postpone(connection, waiting, now + round(pause * 1000), str(error), error.had)
+                until = now + round(pause * 1000)
+                outbox.postpone(connection, waiting, until, str(error), error.had, error.never)
 
     def _forget(self) -> None:
         if time.monotonic() - self._forgot > 3600 or not self._forgot:
@@ -154,6 +192,8 @@ def start_sender(engine: Engine, stop: threading.Event | None = None) -> threadi
         Where the settings cannot be read.
     """
     notify = current_notify()
+    if trouble := _untold(notify):
+        _logger.warning("%s", trouble)
     if notify is None:
         return None
     thread = threading.Thread(
@@ -164,6 +204,30 @@ def start_sender(engine: Engine, stop: threading.Event | None = None) -> threadi
     )
     thread.start()
     return thread
+
+
+def _untold(notify: Notify | None) -> str | None:
+    """What nobody is told of by these settings; of several workers of one server only the first says so."""
+    if multiprocessing.current_process().name not in ("MainProcess", "SpawnProcess-1"):
+        return None
+    if notify is None:
+        return (
+            f"nobody is told of a promotion, of broken glass or of a new role: {NOTIFY_FILE} names no settings; "
+            "broken glass stands in this log and on the pages of /governance/"
+        )
+    if not any(channel.tells("access") for channel in notify.channels):
+        return "no channel tells of access: nobody is told when a log-in, a role, a token or the policy changes"
+    return None
+
+
+@contextmanager
+def _outliving_outages() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:  # the messages are in the database, and wait with it
+        _logger.warning("the outbox cannot be read: %s", type(error).__name__)
+    except Exception:
+        _logger.exception("a notification could not be sent")
 
 
 def _now() -> int:

@@ -109,7 +109,7 @@ class Channel(_Strict):
     name : str
         Stands in the outbox: messages that wait find their channel by it.
     events : tuple
-        What is told; everything by default.
+        What is told; everything by default. ``access`` tells of roles that are given and taken as well.
     models : tuple of str
         Shell patterns of the registered models that are told of; all by default. What is about no model is told
         everywhere.
@@ -126,6 +126,10 @@ class Channel(_Strict):
         if (self.mail is None) == (self.webhook is None):
             raise ValueError(f"channel {self.name}: expected mail or webhook, one of the two")
         return self
+
+    def tells(self, event: Event) -> bool:
+        """Whether an event is told here."""
+        return event in self.events or ("access" in self.events and event in ("role_granted", "role_withdrawn"))
 
 
 class Notify(_Strict):
@@ -147,11 +151,16 @@ class Notify(_Strict):
     """
 
     link: str = ""
-    channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=64)]
     every_s: Annotated[float, Field(ge=0.1, le=3600)] = 2.0
     lease_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     keep_days: Annotated[float, Field(gt=0)] = 30.0
     give_up_days: Annotated[float, Field(gt=0)] = 7.0
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds that one delivery may take from beginning to end; well before somebody else takes it."""
+        return min(30.0, self.lease_s / 2)
 
     @model_validator(mode="after")
     def _together(self) -> Self:

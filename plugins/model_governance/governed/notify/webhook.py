@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from model_governance.deadline import bounded_session
 from model_governance.governed.notify.channels import Carrier, CarryError, printable
 from model_governance.governed.notify.outbox import Message
 from model_governance.governed.notify.settings import Webhook
@@ -28,8 +29,8 @@ class WebhookCarrier(Carrier):
     - ``webhook-timestamp``: seconds since 1970, when it was sent.
     - ``webhook-signature``: ``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``.
 
-    It counts as taken when the answer is 2xx. Nothing of the address but its host stands in any message, for it
-    may hold a token.
+    It counts as taken when the answer's status is 2xx, whatever becomes of the rest of it. Nothing of the address
+    but its host stands in any message, for it may hold a token.
 
     Raises
     ------
@@ -63,10 +64,16 @@ class WebhookCarrier(Carrier):
         }
         # what requests says of its errors holds the whole URL, which may hold a token
         try:
-            answer = requests.post(
-                self._url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False, stream=True
-            )
-            answer.close()  # what it says is of no interest, however long it is
+            with bounded_session() as session:
+                answer = session.post(
+                    self._url,
+                    data=body,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                answer.close()  # what it says is of no interest, however long it is
         except requests.exceptions.SSLError:
             raise CarryError(
                 f"{self._where}: its certificate is not trusted; REQUESTS_CA_BUNDLE names those that are",

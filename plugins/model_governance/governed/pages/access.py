@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from model_governance.governed.actor import current_actor
 from model_governance.governed.pages.sources import Sources
+from model_governance.governed.role_uses import used_today
 
 __all__ = ["may_audit", "require_audit", "require_readable", "roles_here"]
 
@@ -24,14 +27,17 @@ def may_audit(sources: Sources) -> bool:
 
 
 def require_audit(sources: Sources) -> None:
-    """Let auditors and admins pass.
+    """Let auditors and admins pass, and remember the day: reading leaves nothing in the audit.
 
     Raises
     ------
     MlflowException
         PERMISSION_DENIED for everybody else.
     """
-    if not may_audit(sources):
+    roles = roles_here(sources)
+    if "auditor" in roles:
+        used_today(sources.registry().engine, current_actor().name, "auditor", time.time())
+    if not roles & _AUDITING:
         raise MlflowException(
             "this takes the role auditor or admin; a version's own history stands on its page", PERMISSION_DENIED
         )

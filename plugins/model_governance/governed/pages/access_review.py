@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from model_governance.governed.pages.records import last_acts, last_reads
+from model_governance.governed.pages.history import last_acts, last_reads
 from model_governance.governed.pages.sources import Account, Sources
+from model_governance.governed.role_uses import last_uses
 from model_governance.governed.roles import POLICY, SERVICE_ROLES, Grant
 from model_governance.rules.governance import GovernanceRules
 
 __all__ = ["Access", "RoleUse", "judge_access", "powers", "review_access"]
 
+_READING = "read the audit"
 _USES: Mapping[str, frozenset[str]] = {
     "data_scientist": frozenset({"create model", "create version", "describe", "tag", "alias", "challenge"}),
     "reviewer": frozenset({"approve", "reject", "changes", "reopen", "promote", "challenge", "archive"}),
@@ -23,8 +25,9 @@ _USES: Mapping[str, frozenset[str]] = {
     "validator": frozenset({"create model", "create version", "describe", "tag", "challenge"}),
     "rollout": frozenset({"serve"}),
     "break_glass": frozenset({"break glass"}),
+    "auditor": frozenset({_READING}),
 }
-"""Which acts of the audit show that a role is used. Reading the audit, an auditor's work, leaves no entry."""
+"""Which acts show that a role is used: those of the audit, and reading it, which leaves no entry there."""
 
 _DECIDING = frozenset({"reviewer", "operator", "break_glass"})
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -88,6 +91,8 @@ def review_access(sources: Sources, idle: timedelta, now: datetime | None = None
     """
     registry = sources.registry()
     acts, reads = last_acts(registry.engine), last_reads(registry.engine)
+    for user, day in last_uses(registry.engine, "auditor").items():
+        acts.setdefault(user, {})[_READING] = day
     return judge_access(
         sources.accounts.everybody(),
         registry.grants(),
@@ -134,7 +139,7 @@ def judge_access(
                 roles=tuple(roles),
                 can=tuple(dict.fromkeys(power for role in sorted(names) for power in powers(role, rules))),
                 permissions=account.permissions if account else (),
-                last_act=max(mine.values(), default=None),
+                last_act=max((at for act, at in mine.items() if act != _READING), default=None),
                 last_read=reads.get(user),
                 withdraw=tuple(_withdraw(user, account is not None, roles, idle, now)),
             )

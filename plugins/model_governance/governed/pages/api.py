@@ -17,9 +17,9 @@ from model_governance.governed.pages.access import require_audit, require_readab
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import Dossier, dossier_of, seal
 from model_governance.governed.pages.fields import Fields
-from model_governance.governed.pages.records import Asked, entries
+from model_governance.governed.pages.history import Asked, entries
 from model_governance.governed.pages.sources import Sources
-from model_governance.governed.pages.waiting import waiting
+from model_governance.governed.pages.waiting import LAST_PAGE, waiting
 
 __all__ = ["add_api"]
 
@@ -46,7 +46,7 @@ def _add_reading(blueprint: Blueprint, sources: Sources) -> None:
 
     @blueprint.get("/api/waiting", endpoint="api_waiting")
     def waits() -> Response:
-        page = Fields.query().number("page", 0)
+        page = min(Fields.query().number("page", 0), LAST_PAGE)
         readable = sources.accounts.readable_models(current_actor().name)
         found, more = waiting(sources.registry().engine, readable, page)
         return jsonify(waiting=[_written(each) for each in found], more=more)
@@ -102,6 +102,13 @@ def _add_decisions(blueprint: Blueprint, sources: Sources) -> None:
         name = fields.text("name")
         require_readable(sources, name)
         sources.registry().rollback(name, fields.comment("reason"))
+        return _standing(sources, name)
+
+    @blueprint.post("/api/adopt", endpoint="api_adopt")
+    def adopt() -> Response:
+        fields = Fields.body()
+        name, number = _version(sources, fields)
+        sources.registry().adopt(name, number, fields.comment("reason"))
         return _standing(sources, name)
 
     @blueprint.post("/api/break-glass", endpoint="api_break_glass")

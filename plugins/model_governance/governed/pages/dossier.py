@@ -10,10 +10,8 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 from model_governance.governed.audit import Record
 from model_governance.governed.pages.evidence import Comparison, Picture, Shown, compare, pictures, read_shown
-from model_governance.governed.pages.records import Asked, Reviewed, entries, makers, reviews_of
+from model_governance.governed.pages.history import Reviewed, history_of, makers, reviews_of
 from model_governance.governed.pages.sources import Sources
-from model_governance.stages import PRODUCTION
-from model_governance.standing import CHAMPION
 
 __all__ = ["Dossier", "dossier_of", "seal"]
 
@@ -33,9 +31,9 @@ class Dossier:
     reviews : tuple of Reviewed
         Of this version; those of an earlier version of the same number are left out.
     current : frozenset of int
-        Places in `reviews` of what still counts: a person's last word, on the files and evidence as they are.
+        Places in `reviews` of what a decision would go by now.
     history : tuple of Record
-        What the audit says of it, newest first.
+        What the audit says of it, newest first, also under its model's earlier names.
     seal : str
         What the reviewer has before them: another one means that it changed meanwhile.
     """
@@ -77,7 +75,7 @@ def dossier_of(sources: Sources, name: str, number: str, may_read_experiment: Ca
     """
     registry, files = sources.registry(), sources.files
     version, model = registry.get_model_version(name, number), registry.get_registered_model(name)
-    champion = champion_of(model)
+    champion = registry.standing(name).champion
     mine = read_shown(files, version, may_read_experiment)
     theirs = (
         read_shown(files, registry.get_model_version(name, champion), may_read_experiment)
@@ -87,6 +85,7 @@ def dossier_of(sources: Sources, name: str, number: str, may_read_experiment: Ca
     reviews = tuple(
         each for each in reviews_of(registry.engine, name, number) if each.born == version.creation_timestamp
     )
+    counting = registry.counting(name, number) if reviews else frozenset()
     return Dossier(
         model=model,
         version=version,
@@ -97,18 +96,10 @@ def dossier_of(sources: Sources, name: str, number: str, may_read_experiment: Ca
         comparison=compare(mine, theirs),
         pictures=pictures(files, mine, theirs),
         reviews=reviews,
-        current=_current(reviews, version),
-        history=tuple(entries(registry.engine, Asked(model=name, version=number, most=100))),
+        current=frozenset(place for place, each in enumerate(reviews) if each.id in counting),
+        history=tuple(history_of(registry.engine, name, number)),
         seal=seal(version),
     )
-
-
-def champion_of(model: RegisteredModel) -> str | None:
-    """Number of the version in Production: where the alias stands, else the newest of that stage."""
-    if (number := model.aliases.get(CHAMPION)) is not None:
-        return str(number)
-    staged = [each for each in model.latest_versions if each.current_stage == PRODUCTION]
-    return str(staged[0].version) if staged else None
 
 
 def seal(version: ModelVersion) -> str:
@@ -122,18 +113,3 @@ def seal(version: ModelVersion) -> str:
         *(str(tags.get(key, "")) for key in ("artifact_digest", "evidence_digest", "policy_digest", "gates")),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _current(reviews: tuple[Reviewed, ...], version: ModelVersion) -> frozenset[int]:
-    last: dict[str, int] = {}
-    for place, review in enumerate(reviews):
-        last[review.reviewer] = place
-    tags = version.tags
-    return frozenset(
-        place
-        for place in last.values()
-        if all(
-            key not in tags or tags[key] == getattr(reviews[place], key)
-            for key in ("artifact_digest", "evidence_digest")
-        )
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Response, current_app, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
@@ -13,9 +11,12 @@ from werkzeug.exceptions import HTTPException
 
 from model_governance.errors import GovernanceError
 from model_governance.governed.actor import current_actor
+from model_governance.governed.origins import FOREIGN, is_foreign
 from model_governance.governed.pages.api import add_api
+from model_governance.governed.pages.compliance import add_compliance
 from model_governance.governed.pages.sources import Sources
 from model_governance.governed.pages.stage_menu import add_script
+from model_governance.governed.pages.token_pages import add_tokens
 from model_governance.governed.pages.views import add_views
 from model_governance.governed.pages.words import FILTERS
 
@@ -50,6 +51,8 @@ def pages_blueprint(sources: Sources, prefix: str = "") -> Blueprint:
         blueprint.add_app_template_filter(shown, name)
     add_views(blueprint, sources)
     add_api(blueprint, sources)
+    add_compliance(blueprint, sources)
+    add_tokens(blueprint, sources)
     add_script(blueprint)
     return blueprint
 
@@ -60,27 +63,19 @@ def _admit() -> ResponseReturnValue | None:
         answer.headers["WWW-Authenticate"] = 'Basic realm="mlflow"'
         return answer
     if request.method in _CHANGING:
+        if is_foreign(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host):
+            raise MlflowException(FOREIGN, PERMISSION_DENIED)
         if _is_api():
-            _require_own_program()
+            _require_json()
         else:
             current_app.extensions["csrf"].protect()
     return None
 
 
-def _require_own_program() -> None:
-    """A browser sends a log-in along with whatever any page asks for; JSON is taken from our own origin alone.
-
-    Programs send neither header. MLflow lets pages of every localhost port ask with credentials, so its own rule
-    is not enough.
-    """
+def _require_json() -> None:
+    """A form of any page can send text; JSON it cannot, unless it is let to."""
     if not request.is_json:
         raise MlflowException.invalid_parameter_value("expected a JSON object with Content-Type application/json")
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = site not in (None, "same-origin", "none") or (
-        origin is not None and urlsplit(origin).netloc != request.host
-    )
-    if foreign:
-        raise MlflowException("a page of another origin asked for this; it is refused", PERMISSION_DENIED)
 
 
 def _is_api() -> bool:

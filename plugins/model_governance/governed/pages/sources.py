@@ -14,7 +14,9 @@ from sqlalchemy.engine import Engine
 
 from model_governance.governed.actor import Actor
 from model_governance.governed.roles import Grant
+from model_governance.governed.tokens import Token
 from model_governance.rules.governance import GovernanceRules
+from model_governance.standing import Standing
 
 __all__ = ["Account", "Accounts", "Registry", "RunFiles", "Sources"]
 
@@ -32,6 +34,12 @@ class Registry(Protocol):
     def missing(self, name: str, version: str, action: str) -> tuple[str, ...]:
         """Why the current actor may not do this now, one sentence each."""
 
+    def counting(self, name: str, version: str) -> frozenset[int]:
+        """Numbers of the reviews by which a decision on the version would go now."""
+
+    def standing(self, name: str) -> Standing:
+        """Which version of a model is what."""
+
     def get_registered_model(self, name: str) -> RegisteredModel: ...
 
     def get_model_version(self, name: str, version: str) -> ModelVersion: ...
@@ -42,11 +50,21 @@ class Registry(Protocol):
 
     def break_glass(self, name: str, version: str, reason: str) -> Any: ...
 
+    def adopt(self, name: str, version: str, reason: str) -> Any: ...
+
     def rollback(self, name: str, reason: str) -> Any: ...
 
     def grant(self, user: str, role: str) -> Any: ...
 
     def withdraw(self, user: str, role: str) -> Any: ...
+
+    def tokens(self, user: str | None = None) -> tuple[Token, ...]: ...
+
+    def make_token(
+        self, user: str, purpose: str, days: int, *, is_person: Callable[[str], bool]
+    ) -> tuple[Token, str]: ...
+
+    def withdraw_token(self, identity: str) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

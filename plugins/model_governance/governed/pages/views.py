@@ -12,14 +12,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT, RESOURCE_DOES_NOT_EXIST
 
 from model_governance.governed.actor import current_actor
+from model_governance.governed.audit import verify
 from model_governance.governed.pages.access import may_audit, require_audit, require_readable, roles_here
 from model_governance.governed.pages.access_review import review_access
 from model_governance.governed.pages.dossier import dossier_of, seal
 from model_governance.governed.pages.evidence import read_picture, read_shown
 from model_governance.governed.pages.fields import Fields
-from model_governance.governed.pages.records import Asked, entries
+from model_governance.governed.pages.glass import BrokenGlass, broken_glass
+from model_governance.governed.pages.history import Asked, entries
 from model_governance.governed.pages.sources import Sources
-from model_governance.governed.pages.waiting import version_with_files, waiting
+from model_governance.governed.pages.waiting import LAST_PAGE, version_with_files, waiting
 from model_governance.governed.roles import ALL_ROLES
 
 __all__ = ["add_views"]
@@ -37,11 +39,23 @@ def add_views(blueprint: Blueprint, sources: Sources) -> None:
 
     @blueprint.app_context_processor
     def words() -> dict[str, object]:
-        return {"who": current_actor(), "may_audit": lambda: may_audit(sources), "ui": _ui}
+        return {
+            "who": current_actor(),
+            "may_audit": lambda: may_audit(sources),
+            "policy_is_open": lambda: not sources.registry().rules.enforce,
+            "roles_here": lambda: roles_here(sources),
+            "glass_broken": lambda: _glass_broken(sources),
+            "ui": _ui,
+        }
 
     @blueprint.get("/style.css", endpoint="style")
     def style() -> Response:
         return send_file(_STATIC / "governance.css", mimetype="text/css", max_age=3600)
+
+
+def _glass_broken(sources: Sources) -> tuple[BrokenGlass, ...]:
+    reader = current_actor().name  # whose rights are looked up where there is something to show
+    return broken_glass(sources.registry().engine, lambda name: sources.accounts.readable_models(reader)(name))
 
 
 def _add_waiting(blueprint: Blueprint, sources: Sources) -> None:
@@ -51,10 +65,19 @@ def _add_waiting(blueprint: Blueprint, sources: Sources) -> None:
 
     @blueprint.get("/", endpoint="waiting")
     def show() -> str:
-        page = Fields.query().number("page", 0)
-        readable = sources.accounts.readable_models(current_actor().name)
-        found, more = waiting(sources.registry().engine, readable, page)
-        return render_template("governance/waiting.html", found=found, more=more, page=page)
+        fields = Fields.query()
+        page, part, rules = (
+            min(fields.number("page", 0), LAST_PAGE),
+            fields.optional("model"),
+            sources.registry().rules,
+        )
+        me, reviews = current_actor().name, bool(roles_here(sources) & set(rules.approvals.roles))
+        found, more = waiting(sources.registry().engine, sources.accounts.readable_models(me), page, part)
+        asks = [each.asks(me, reviews, rules) for each in found]
+        return render_template(
+            "governance/waiting.html", found=list(zip(found, asks, strict=True)), more=more, page=page, part=part,
+            mine=asks.count("review"), reviews=reviews, last=page == LAST_PAGE,
+        )  # fmt: skip
 
 
 def _add_version(blueprint: Blueprint, sources: Sources) -> None:
@@ -161,6 +184,7 @@ def _version_page(sources: Sources, name: str, number: str, refusal: str = "", c
         it=dossier,
         roles=roles,
         may=may,
+        recorders=rules.evidence.roles,
         deciders=dict.fromkeys([*rules.approvals.roles, *rules.moves.production]),
         missing=missing,
         open_policy=not rules.enforce,
@@ -226,6 +250,11 @@ def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
         asked = Asked.of(Fields.query())
         found = entries(sources.registry().engine, asked)
         return render_template("governance/audit.html", found=found, asked=asked)
+
+    @blueprint.get("/verified", endpoint="verified")
+    def verified() -> str:
+        require_audit(sources)
+        return render_template("governance/verified.html", found=verify(sources.registry().engine))
 
 
 def _ui(name: str, number: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -114,5 +115,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "plain": plain,
     "state": state,
     "details": details,
+    "shell": shlex.quote,
 }
 """The filters of the templates."""

@@ -8,6 +8,8 @@
     if (localStorage.getItem("governance_stages_shown") === null) {
       localStorage.setItem("_mlflow_user_setting_dismiss_next_model_registry_ui", "true");
       localStorage.setItem("governance_stages_shown", "true");
+      // MLflow advertises that toggle over the list of models, and one click there hides the stages.
+      localStorage.setItem("_mlflow_model_registry_promo_modal_dismissed_v1", "true");
       // MLflow's assistant opens by itself over the page; this server refuses what it would do.
       localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
     }
@@ -32,7 +34,12 @@
     link.href = version ? here + "version?name=" + version[1] + "&version=" + version[2] : here;
   }
 
+  // A refusal quotes what people wrote: a word without end would push the rest out of MLflow's message.
+  var wrapped = document.createElement("style");
+  wrapped.textContent = "[class*=notification-notice] { overflow-wrap: anywhere; }";
+
   function begin() {
+    document.head.appendChild(wrapped);
     document.body.appendChild(link);
     follow();
   }

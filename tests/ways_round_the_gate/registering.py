@@ -1,0 +1,56 @@
+"""Deleting, renaming, and registering again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.gate_scene import Scene, ok
+from tests.ways_round_the_gate.way import manages, way
+
+
+@way("ann", lambda scene: scene.version("1") is None)
+def deleting_the_champion(scene: Scene, who: str) -> Any:
+    return scene.ask(who, "DELETE", "model-versions/delete", name=scene.model, version="1")
+
+
+@way("otto", lambda scene: not scene.exists())
+def an_operator_deletes_the_model(scene: Scene, who: str) -> Any:
+    manages(scene, who, "registered_model", scene.model)
+    return scene.ask(who, "DELETE", "registered-models/delete", name=scene.model)
+
+
+@way("ann", lambda scene: "models:/" in (scene.version("1") or {}).get("source", ""))
+def deleting_the_model_and_registering_other_files_as_version_1(scene: Scene, who: str) -> Any:
+    scene.ask(who, "DELETE", "registered-models/delete", name=scene.model)
+    scene.post(who, "registered-models/create", name=scene.model)
+    scene.post(who, "model-versions/create", name=scene.model, source=f"models:/{scene.logged}",
+               model_id=scene.logged) if scene.version("1") is None else None  # fmt: skip
+
+
+@way("ann", lambda scene: not scene.exists())
+def renaming_the_model(scene: Scene, who: str) -> Any:
+    return scene.post(who, "registered-models/rename", name=scene.model, new_name=f"{scene.model}-old")
+
+
+@way("ann", lambda scene: "models:/" in (scene.version("1") or {}).get("source", ""))
+def swapping_two_models_by_their_names(scene: Scene, who: str) -> Any:
+    other = f"{scene.model}-other"
+    ok(scene.post(who, "registered-models/create", name=other))
+    source = {"source": f"models:/{scene.logged}", "model_id": scene.logged}
+    ok(scene.post(who, "model-versions/create", name=other, **source))
+    scene.post(who, "registered-models/rename", name=scene.model, new_name=f"{scene.model}-old")
+    return scene.post(who, "registered-models/rename", name=other, new_name=scene.model)
+
+
+@way("ann", lambda scene: scene.version("4") is not None)
+def registering_files_that_lie_elsewhere(scene: Scene, who: str) -> Any:
+    return scene.post(who, "model-versions/create", name=scene.model, source="s3://anybodys-bucket/model")
+
+
+@way("ann", lambda scene: scene.version("4") is not None)
+def registering_files_under_a_disguised_address(scene: Scene, who: str) -> Any:
+    folder = scene.files("2").replace(scene.runs["2"][0], f"%{ord(scene.runs['2'][0]):02x}", 1)
+    source = {"source": f"mlflow-artifacts:/{folder}", "run_id": scene.runs["2"]}
+    if scene.runs["2"][0] == scene.experiment[0]:  # the first such letter is the experiment's
+        source["source"] = f"mlflow-artifacts:/{scene.files('2')[:-1]}%6c"
+    return scene.post(who, "model-versions/create", name=scene.model, **source)
