@@ -6,6 +6,8 @@ export YOLO_OFFLINE := true
 export YOLO_AUTOINSTALL := false
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
+# uv compiles nothing: without this each of the many processes would compile torch, MLflow and these modules again
+unexport PYTHONDONTWRITEBYTECODE
 # a small machine: MLflow's background job workers stay off
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
@@ -67,6 +69,7 @@ soak: install  ## what is too long for tests
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.cameras --soak 200000
 	GOVERNANCE_KILLS=100 $(BIN)/python -m pytest -q tests/integration/test_governed_races.py -k kill
+	GOVERNANCE_WAYS=all $(BIN)/python -m pytest -q tests/integration/test_ways_round_the_gate.py -k postgresql
 
 up: install  ## MLflow server, serving and the drift schedule together
 	@mkdir -p $(WORKSPACE)
