@@ -94,7 +94,7 @@ def reviewer(server: MlflowServer, browser: Any, folder: Path) -> None:
     """Rita asks for changes to one, and approves another."""
     page = log_in(browser, "rita")
     page.goto(f"{server.url}/governance/")
-    keep(page, folder / "governance-waiting.png", height=300)
+    keep(page, folder / "governance-waiting.png", height=450)
     page.goto(f"{server.url}/governance/version?name=street&version=2")
     keep(page, folder / "governance-failed.png", height=760)
     page.goto(f"{server.url}/governance/version?name=street&version=3")
