@@ -39,7 +39,7 @@ def decide(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[str, ...]:
     """
     if not ask.who:
         return ("nobody is logged in; the registry is changed through the governed server, with a log-in",)
-    if facts.prompt and ask.action in MOVING:
+    if ask.action in MOVING and facts.prompt:
         return (f"{ask.model} is one of MLflow's prompts, of which nothing is judged or staged; set an alias",)
     return tuple(dict.fromkeys(_DECISIONS[ask.action](ask, facts, rules)))
 

@@ -74,7 +74,7 @@ def remember_creator(session: Session, kind: str, identity: str, creator: str, a
     """Write down who made something; whoever was written down first stays."""
     if creator:
         # one statement, so that it needs no lock; the same words on SQLite and PostgreSQL
-        session.execute(_FIRST_CREATOR, {"kind": kind, "id": identity, "creator": creator, "at": at})
+        session.connection().execute(_FIRST_CREATOR, {"kind": kind, "id": identity, "creator": creator, "at": at})
 
 
 def remember_file_writer(session: Session, kind: str, identity: str, writer: str, at: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from model_governance.governed.actor import Actor
@@ -35,6 +35,9 @@ POLICY = "(policy)"
 """Who granted a role that the policy's file gives."""
 _PASSWORD, _SUSPENDED = "(password)", "(suspended)"
 """Rows that are no roles: who set the password of a log-in, and who so suspended what the policy's file gives."""
+# Built once: every call that the gate lets through pays for these.
+_ALL = select(ROLES)
+_OF_ONE = select(ROLES).where(ROLES.c.user == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ def granted(session: Session, rules: GovernanceRules, user: str | None = None) -
     everybody: tuple[Grant, ...] | None = session.info.get(_KEPT)
     if everybody is not None:
         return tuple(each for each in everybody if user in (None, each.user))
-    query = select(ROLES) if user is None else select(ROLES).where(ROLES.c.user == user)
-    rows = session.execute(query).all()
+    connection = session.connection()
+    rows = (connection.execute(_ALL) if user is None else connection.execute(_OF_ONE, {"of": user})).all()
     suspended = {row.user for row in rows if row.role == _SUSPENDED}
     password = {row.user: row.granted_by for row in rows if row.role == _PASSWORD}
     found = {

@@ -22,11 +22,14 @@ from mlflow.entities.model_registry.model_version_stages import (
     get_canonical_stage,
 )
 from mlflow.entities.webhook import Webhook
+from mlflow.exceptions import MlflowException
 from mlflow.prompt.registry_utils import handle_resource_already_exist_error, has_prompt_tag
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.utils.validation import _validate_model_name, _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, event, func, select
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
 
 from model_governance.governed import records
@@ -42,6 +45,13 @@ from model_governance.stages import ARCHIVED, PRODUCTION, STAGING
 from model_governance.standing import CHALLENGER, CHAMPION, SERVING
 
 __all__ = ["GovernedStore"]
+
+
+class _Taken(MlflowException):
+    """There is a model of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a registered model {name!r} already", RESOURCE_ALREADY_EXISTS)
 
 
 class GovernedStore(Adopting, KeepingTokens):
@@ -88,20 +98,26 @@ class GovernedStore(Adopting, KeepingTokens):
         _validate_model_name(name)
 
         def do(open_: Open) -> RegisteredModel:
-            key = {"workspace": DEFAULT_WORKSPACE_NAME, "name": name}
-            if open_.session.get(SqlRegisteredModel, key) is not None:
-                # MLflow finds this out by an error, after which this transaction could not go on
-                present = super(GovernedStore, self).get_registered_model(name)
-                is_prompt = has_prompt_tag(list(tags or []))
-                handle_resource_already_exist_error(name, has_prompt_tag(present._tags), is_prompt)
-            made = super(GovernedStore, self).create_registered_model(name, tags, description, deployment_job_id)
+            try:
+                made = super(GovernedStore, self).create_registered_model(
+                    name, tags, description, deployment_job_id
+                )
+            except PendingRollbackError:  # MLflow looks for what is there when this can read nothing more
+                raise _Taken(name) from None
             records.remember_creator(open_.session, records.MODEL, name, open_.actor.name, open_.now)
             open_.tell(after=name)
             return made
 
         # the server's own tags, and no other: what a prompt is, is said when it is made
         own = [each for each in tags or [] if each.key.strip().casefold().startswith("governance.")]
-        return self._asked("create model", name, do, parts=[("tag", each.key, each.value) for each in own])
+        try:
+            return self._asked("create model", name, do, parts=[("tag", each.key, each.value) for each in own])
+        except _Taken:
+            present = self.get_registered_model(name)
+            handle_resource_already_exist_error(
+                name, has_prompt_tag(present._tags), has_prompt_tag(list(tags or []))
+            )
+            raise
 
     def update_registered_model(
         self, name: str, description: str, deployment_job_id: str | None = None
@@ -362,6 +378,13 @@ class GovernedStore(Adopting, KeepingTokens):
     def _remember_writer(self, open_: Open, row: Any, key: str, value: str | None) -> None:
         if is_evidence_tag(key, self.rules.protected_tags):
             records.remember_writer(open_.session, row, key, value, open_.actor.name, open_.now)
+
+
+@event.listens_for(SqlRegisteredModel, "init")
+def _is_empty(_: object, __: object, values: dict[str, Any]) -> None:
+    """Say of a model that is being made that it has no versions and no aliases: MLflow would ask for both."""
+    values.setdefault("model_versions", [])
+    values.setdefault("registered_model_aliases", [])
 
 
 _VERSIONS: Any = SqlModelVersion

@@ -32,7 +32,7 @@ __all__ = [
 
 def register(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     """Make a model or a version."""
-    if facts.prompt and ask.value is not None and ask.value not in NO_FILES:
+    if ask.value is not None and ask.value not in NO_FILES and facts.prompt:
         # its aliases are free: whoever loads one would load what nobody judged
         return [f"{ask.model} is one of MLflow's prompts and holds no model; register it under another name"]
     return takes_role("registering", rules.moves.registration, ask)
