@@ -51,6 +51,7 @@ __all__ = ["Deciding", "Open", "database_of"]
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _POLICY = "policy"
+_SOMEBODY = "(somebody)"  # who is asked about and never written down
 _SCHEMES = ("governed+sqlite", "governed+postgresql")
 
 
@@ -123,15 +124,29 @@ class Deciding(SqlAlchemyStore):
             records.remember_creator(session, kind, identity, actor.name, get_current_time_millis())
 
     def missing(
-        self, name: str, version: str | int, action: Action = "promote", comment: str = "-"
+        self,
+        name: str,
+        version: str | int,
+        action: Action = "promote",
+        comment: str = "-",
+        *,
+        whoever_asks: bool = False,
     ) -> tuple[str, ...]:
-        """Why whoever asks could not do something to a version now; empty where they could. Changes nothing."""
+        """Why whoever asks could not do something to a version now; empty where they could. Changes nothing.
+
+        Parameters
+        ----------
+        whoever_asks : bool
+            Tell everybody the same: what stands in the way of somebody who may do such things, has no part in
+            the version and has said nothing of it.
+        """
         number = str(_validate_model_version(version))
-        actor = current_actor()
-        read = self._read(action, name, number, actor, shown_files)
+        actor = Actor(_SOMEBODY) if whoever_asks else current_actor()
+        everything = self._deciders(action) if whoever_asks else None
+        read = self._read(action, name, number, actor, shown_files, everything)
         with self.ManagedSessionMaker() as session:
-            held = roles.roles_of(session, self.rules, actor)
-            ask = Ask(action, actor.name, held, name, number, comment=comment)
+            held = roles.roles_of(session, self.rules, actor) if everything is None else everything
+            ask = Ask(action, actor.name, held, name, number, comment=comment, approves=not whoever_asks)
             facts = known(session, ask, self.rules, read, self.server_policy.digest, get_current_time_millis())
             return decide(ask, facts, self.rules)
 
@@ -264,13 +279,14 @@ class Deciding(SqlAlchemyStore):
         number: str,
         actor: Actor,
         files: Callable[[str | None, str | None], Files] = read_files,
+        held: frozenset[str] | None = None,
     ) -> Read:
         """Files and verdict, before the transaction: hashing takes long, and writers wait for each other.
 
         Nothing is read for whoever is nobody here.
         """
         with self.ManagedSessionMaker() as session:
-            held = roles.roles_of(session, self.rules, actor)
+            held = roles.roles_of(session, self.rules, actor) if held is None else held
             if not held:
                 return Read()
             if not held & self._deciders(action):

@@ -226,4 +226,4 @@ def approves_by_asking(ask: Ask, facts: Facts, rules: GovernanceRules) -> bool:
     authors = {rules.person(each) for each in facts.authors}
     made_by_author = rules.four_eyes and authors & {rules.person(by) for by in facts.granted_by}
     may = ask.roles & set(rules.approvals.roles) and not made_by_author
-    return bool(may) and not four_eyes("approve", ask, facts, rules)
+    return ask.approves and bool(may) and not four_eyes("approve", ask, facts, rules)

@@ -64,6 +64,8 @@ class Ask:
         What it should become; None where it should go.
     comment : str
         The reason that was given.
+    approves : bool
+        Whether a reviewer who asks has thereby approved; a page that tells everybody the same asks without.
     """
 
     action: Action
@@ -74,6 +76,7 @@ class Ask:
     subject: str = ""
     value: str | None = None
     comment: str = ""
+    approves: bool = True
 
 
 @dataclass(frozen=True, slots=True)

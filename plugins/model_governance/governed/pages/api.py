@@ -58,7 +58,7 @@ def _add_reading(blueprint: Blueprint, sources: Sources) -> None:
         require_readable(sources, name)
         readable = sources.accounts.readable_experiments(current_actor().name)
         dossier = dossier_of(sources, name, number, readable)
-        return jsonify(_told(dossier) | {"missing": list(sources.registry().missing(name, number, "promote"))})
+        return jsonify(_told(dossier) | {"missing": list(sources.registry().missing(name, number))})
 
 
 def _told(dossier: Dossier) -> dict[str, Any]:

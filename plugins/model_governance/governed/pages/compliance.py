@@ -131,7 +131,7 @@ def _moved(sources: Sources, version: ModelVersion, champion: str | None) -> tup
         said = version.tags.get("review")
         if said in ("rejected", "rolled back"):
             return (Finding("not met", f"somebody {'rejected it' if said == 'rejected' else 'rolled it back'}"),)
-        missing = registry.missing(name, number, "promote") if registry.rules.enforce else ()
+        missing = registry.missing(name, number, whoever_asks=True) if registry.rules.enforce else ()
         return tuple(Finding("open", each) for each in missing) or (
             Finding("met", "nothing stands in the way of Production"),
         )

@@ -31,8 +31,8 @@ class Registry(Protocol):
 
     def grants(self) -> tuple[Grant, ...]: ...
 
-    def missing(self, name: str, version: str, action: str) -> tuple[str, ...]:
-        """Why the current actor may not do this now, one sentence each."""
+    def missing(self, name: str, version: str, *, whoever_asks: bool = False) -> tuple[str, ...]:
+        """Why the current actor, or whoever it is, may not promote it now, one sentence each."""
 
     def counting(self, name: str, version: str) -> frozenset[int]:
         """Numbers of the reviews by which a decision on the version would go now."""

@@ -93,17 +93,18 @@ def _make(sources: Sources, fields: Fields) -> tuple[Token, str]:
 
 def _page(sources: Sources, made: Token | None = None, text: str = "") -> str:
     registry = sources.registry()
-    people = {each.user for each in registry.grants() if each.role not in SERVICE_ROLES}
+    grants = registry.grants()
+    people = {each.user for each in grants if each.role not in SERVICE_ROLES}
+    known = {each.user for each in grants} - people
+    programs = [
+        each.name for each in sources.accounts.everybody() if each.name not in people and not each.is_admin
+    ]
     return render_template(
         "governance/tokens.html",
         tokens=_shown(registry.tokens()),
         made=made,
         text=text,
-        programs=[
-            account.name
-            for account in sources.accounts.everybody()
-            if account.name not in people and not account.is_admin
-        ],
+        programs=sorted(programs, key=lambda name: name not in known),  # those that are known as programs first
         may_change="admin" in roles_here(sources),
         days=_DAYS,
     )

@@ -172,7 +172,7 @@ def _version_page(sources: Sources, name: str, number: str, refusal: str = "", c
     dossier = dossier_of(sources, name, number, readable)
     rules, roles = sources.registry().rules, roles_here(sources)
     asking = rules.enforce and not dossier.is_champion
-    missing = sources.registry().missing(name, number, "promote") if asking else ()
+    missing = sources.registry().missing(name, number) if asking else ()
     may = {
         "review": bool(roles & set(rules.approvals.roles)),
         "promote": bool(roles & set(rules.moves.production)),

@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["FILTERS"]
 
 _LONGEST_STATE, _LONGEST_DETAIL = 80, 240
-_WHO = {"champion", "previous", "challenger"}
+_WHO = {"champion", "previous", "challenger"}  # and the alias `serving`, which older entries do not tell
 _VERDICTS = {
     "approve": "approved",
     "reject": "rejected",
@@ -71,14 +71,16 @@ def state(text: str | None) -> str:
 
     Examples
     --------
-    >>> state('{"champion": "2", "previous": "1", "challenger": null}'), state("Staging"), state(None)
-    ('champion 2, previous 1', 'Staging', '–')
+    >>> state('{"champion": "2", "previous": "1", "challenger": null, "serving": null}'), state("Staging")
+    ('champion 2, previous 1', 'Staging')
+    >>> state('{"champion": null, "previous": null, "challenger": null}'), state(None)
+    ('–', '–')
     """
     try:
         standing = json.loads(text or "null")
     except ValueError:
         standing = None
-    if isinstance(standing, dict) and standing.keys() == _WHO:
+    if isinstance(standing, dict) and standing.keys() - {"serving"} == _WHO:
         text = ", ".join(f"{who} {number}" for who, number in standing.items() if number is not None)
     text = text or "–"
     return text if len(text) <= _LONGEST_STATE else f"{text[: _LONGEST_STATE - 1]}…"
