@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +24,6 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.validation import _validate_model_name, _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -38,10 +35,11 @@ from model_governance.governed.audit.chain import Entry, append
 from model_governance.governed.current_policy import server_policy
 from model_governance.governed.decisions import Action, Ask, decide
 from model_governance.governed.files import Files, failed_gates, measuring_runs, read_files, shown_files
-from model_governance.governed.knowing import Known, Read, known
+from model_governance.governed.knowing import Known, known
 from model_governance.governed.protected import matches
 from model_governance.governed.questions import JUDGED
-from model_governance.governed.tables import AUDIT, create_tables
+from model_governance.governed.reading import Read
+from model_governance.governed.tables import create_tables
 from model_governance.governed.transactions import Transactions, sessions
 from model_governance.governed.waiting_line import bound_waits
 from model_governance.rules.governance import GovernanceRules
@@ -50,7 +48,6 @@ __all__ = ["Deciding", "Open", "database_of"]
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
-_POLICY = "policy"
 _SOMEBODY = "(somebody)"  # who is asked about and never written down
 _SCHEMES = ("governed+sqlite", "governed+postgresql")
 
@@ -149,35 +146,6 @@ class Deciding(SqlAlchemyStore):
             ask = Ask(action, actor.name, held, name, number, comment=comment, approves=not whoever_asks)
             facts = known(session, ask, self.rules, read, self.server_policy.digest, get_current_time_millis())
             return decide(ask, facts, self.rules)
-
-    def tell_policy(self) -> None:
-        """Let the audit tell from when on which rules and gates held, and what is not as it was before.
-
-        A server's start does, and nobody else who opens the registry.
-        """
-        said = self.rules.model_dump(mode="json")
-        rules = hashlib.sha256(self.rules.model_dump_json().encode()).hexdigest()
-        gates = self.server_policy.digest
-        last = (
-            select(AUDIT.c.after, AUDIT.c.detail)
-            .where(AUDIT.c.action == _POLICY)
-            .order_by(AUDIT.c.seq.desc())
-            .limit(1)
-        )
-        with self.ManagedSessionMaker() as session:
-            if _same_policy(session.execute(last).one_or_none(), rules, gates):
-                return
-        with self.transactions.writing() as session:
-            before = session.execute(last).one_or_none()
-            if _same_policy(before, rules, gates):
-                return  # another worker has told it meanwhile
-            known_before = json.loads(before.detail or "{}") if before is not None else {}
-            held = known_before.get("rules") or {}
-            changed = [key for key in said if held and said[key] != held.get(key)]
-            changed += ["gates"] if known_before.get("gates") != gates else []
-            detail = {"rules": said, "gates": gates, "changed": ", ".join(changed)}
-            then = None if before is None else before.after
-            append(session, Entry(Actor("(server)"), _POLICY, before=then, after=rules, detail=detail))
 
     def _asked(
         self,
@@ -329,13 +297,6 @@ class Deciding(SqlAlchemyStore):
                 f"Model Version (name={name}, version={version}) not found", RESOURCE_DOES_NOT_EXIST
             )
         return row
-
-
-def _same_policy(told: Any, rules: str, gates: str | None) -> bool:
-    if told is None or told.after != rules:
-        return False
-    detail = json.loads(told.detail or "{}")
-    return "gates" not in detail or detail["gates"] == gates  # it is missing where the rules were too long to keep
 
 
 def _create_tables(engine: Engine) -> None:

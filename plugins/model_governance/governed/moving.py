@@ -21,10 +21,11 @@ from model_governance.governed.announcing import MARKS, Announcing
 from model_governance.governed.deciding import Open
 from model_governance.governed.decisions import Action, Ask, approves_by_asking, approving, decide
 from model_governance.governed.files import Files, shown_files
-from model_governance.governed.knowing import Read, is_prompt, known
+from model_governance.governed.knowing import known
 from model_governance.governed.moves import bring_about, contradiction, current_standing, serving_now, summary
 from model_governance.governed.needs import counting
 from model_governance.governed.notify.channels import printable
+from model_governance.governed.reading import Read, is_prompt
 from model_governance.governed.records import VersionRow, moment, remember_review, somebody_is
 from model_governance.stages import PRODUCTION, STAGING
 from model_governance.standing import Move, Standing

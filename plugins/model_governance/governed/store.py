@@ -13,48 +13,36 @@ from typing import Any
 from mlflow.entities.model_registry import (
     ModelVersion,
     ModelVersionTag,
-    RegisteredModel,
-    RegisteredModelTag,
 )
 from mlflow.entities.model_registry.model_version_stages import (
     DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS,
-    STAGE_DELETED_INTERNAL,
     get_canonical_stage,
 )
-from mlflow.entities.webhook import Webhook
-from mlflow.exceptions import MlflowException
-from mlflow.prompt.registry_utils import handle_resource_already_exist_error, has_prompt_tag
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
-from mlflow.utils.validation import _validate_model_name, _validate_model_version
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from mlflow.utils.validation import _validate_model_version
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import bindparam, event, func, select
-from sqlalchemy.exc import PendingRollbackError
-from sqlalchemy.orm import Session
 
 from model_governance.governed import records
 from model_governance.governed.adopting import Adopting
 from model_governance.governed.deciding import Open
 from model_governance.governed.files import place_of_run, true_place
+from model_governance.governed.keeping_models import KeepingModels
 from model_governance.governed.keeping_tokens import KeepingTokens
-from model_governance.governed.knowing import is_prompt
+from model_governance.governed.keeping_webhooks import KeepingWebhooks
 from model_governance.governed.protected import MOVED_ALIASES, is_evidence_tag, is_written_by_few
 from model_governance.governed.questions import NO_FILES, Action
+from model_governance.governed.reading import is_prompt
+from model_governance.governed.telling_policy import TellingPolicy
 from model_governance.governed.uploads import being_written
 from model_governance.stages import ARCHIVED, PRODUCTION, STAGING
 from model_governance.standing import CHALLENGER, CHAMPION, SERVING
 
 __all__ = ["GovernedStore"]
 
-
-class _Taken(MlflowException):
-    """There is a model of this name already."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is a registered model {name!r} already", RESOURCE_ALREADY_EXISTS)
+_STAGES: Mapping[str, Action] = {PRODUCTION: "promote", STAGING: "challenge", ARCHIVED: "archive"}
 
 
-class GovernedStore(Adopting, KeepingTokens):
+class GovernedStore(Adopting, KeepingModels, KeepingWebhooks, KeepingTokens, TellingPolicy):
     """MLflow's registry store under ``governed+sqlite`` and ``governed+postgresql``.
 
     Whoever asks is `model_governance.governed.actor.current_actor`. A refusal is an `MlflowException`
@@ -77,97 +65,6 @@ class GovernedStore(Adopting, KeepingTokens):
     ...     store.create_registered_model("street").name
     'street'
     """
-
-    def get_registered_model(self, name: str) -> RegisteredModel:
-        """A model with its newest version of each stage.
-
-        The server asks for it at nearly every call, to see who may do what. MLflow reads all versions for it, and
-        their tags one by one; this reads what it answers.
-        """
-        with self.ManagedSessionMaker() as session:
-            return self._told(session, self._get_registered_model(session, name))
-
-    def create_registered_model(
-        self,
-        name: str,
-        tags: Sequence[RegisteredModelTag] | None = None,
-        description: str | None = None,
-        deployment_job_id: str | None = None,
-    ) -> RegisteredModel:
-        """Create a model, and write down who did."""
-        _validate_model_name(name)
-
-        def do(open_: Open) -> RegisteredModel:
-            try:
-                made = super(GovernedStore, self).create_registered_model(
-                    name, tags, description, deployment_job_id
-                )
-            except PendingRollbackError:  # MLflow looks for what is there when this can read nothing more
-                raise _Taken(name) from None
-            records.remember_creator(open_.session, records.MODEL, name, open_.actor.name, open_.now)
-            open_.tell(after=name)
-            return made
-
-        # the server's own tags, and no other: what a prompt is, is said when it is made
-        own = [each for each in tags or [] if each.key.strip().casefold().startswith("governance.")]
-        try:
-            return self._asked("create model", name, do, parts=[("tag", each.key, each.value) for each in own])
-        except _Taken:
-            present = self.get_registered_model(name)
-            handle_resource_already_exist_error(
-                name, has_prompt_tag(present._tags), has_prompt_tag(list(tags or []))
-            )
-            raise
-
-    def update_registered_model(
-        self, name: str, description: str, deployment_job_id: str | None = None
-    ) -> RegisteredModel:
-        """Change a model's description."""
-
-        def do(open_: Open) -> RegisteredModel:
-            open_.tell(after=description)
-            return super(GovernedStore, self).update_registered_model(name, description, deployment_job_id)
-
-        return self._asked("describe", name, do)
-
-    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
-        """Rename a model that never served, with everything that is known of it."""
-
-        def do(open_: Open) -> RegisteredModel:
-            renamed = super(GovernedStore, self).rename_registered_model(name, new_name)
-            records.rename(open_.session, name, new_name)
-            open_.tell(before=name, after=new_name)
-            return renamed
-
-        return self._asked("rename", name, do, subject=new_name, value=new_name)
-
-    def delete_registered_model(self, name: str) -> None:
-        """Delete a model on none of whose versions anybody decided."""
-
-        def do(open_: Open) -> None:
-            super(GovernedStore, self).delete_registered_model(name)
-            records.forget_model(open_.session, name)
-            open_.tell(before=name)
-
-        self._asked("delete model", name, do)
-
-    def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
-        """Set a model's tag; the server's own are its own."""
-
-        def do(open_: Open) -> None:
-            super(GovernedStore, self).set_registered_model_tag(name, tag)
-            open_.tell(before=open_.facts.present, after=tag.value, detail={"tag": tag.key})
-
-        self._asked("tag", name, do, subject=tag.key, value=tag.value)
-
-    def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Delete a model's tag; the server's own are its own."""
-
-        def do(open_: Open) -> None:
-            super(GovernedStore, self).delete_registered_model_tag(name, key)
-            open_.tell(before=open_.facts.present, detail={"tag": key})
-
-        self._asked("tag", name, do, subject=key)
 
     def create_model_version(
         self,
@@ -309,35 +206,6 @@ class GovernedStore(Adopting, KeepingTokens):
 
         self._asked("serve" if moving and alias == SERVING else "alias", name, do, subject=alias)
 
-    def create_webhook(self, *args: Any, **kwargs: Any) -> Webhook:
-        """Create a webhook of MLflow's own; its secret is told to nobody."""
-
-        def do(open_: Open) -> Webhook:
-            made = super(GovernedStore, self).create_webhook(*args, **kwargs)
-            open_.tell(after=made.url, detail={"webhook": made.webhook_id, "name": made.name})
-            return made
-
-        return self._asked("webhook", "", do)
-
-    def update_webhook(self, webhook_id: str, *args: Any, **kwargs: Any) -> Webhook:
-        """Change a webhook of MLflow's own."""
-
-        def do(open_: Open) -> Webhook:
-            changed = super(GovernedStore, self).update_webhook(webhook_id, *args, **kwargs)
-            open_.tell(after=changed.url, detail={"webhook": webhook_id, "status": str(changed.status)})
-            return changed
-
-        return self._asked("webhook", "", do)
-
-    def delete_webhook(self, webhook_id: str) -> None:
-        """Delete a webhook of MLflow's own."""
-
-        def do(open_: Open) -> None:
-            super(GovernedStore, self).delete_webhook(webhook_id)
-            open_.tell(detail={"webhook": webhook_id, "deleted": True})
-
-        self._asked("webhook", "", do)
-
     def _own_tags(
         self, source: str, tags: Sequence[ModelVersionTag]
     ) -> tuple[list[ModelVersionTag], dict[str, str]]:
@@ -365,37 +233,6 @@ class GovernedStore(Adopting, KeepingTokens):
                 return False
             return number is None or self._row(session, name, number).source in NO_FILES
 
-    def _told(self, session: Session, model: Any) -> RegisteredModel:
-        """MLflow's entity of a model's row."""
-        newest = {"workspace": DEFAULT_WORKSPACE_NAME, "of": model.name}
-        rows = session.execute(_NEWEST, newest).all()
-        versions = [
-            session.get_one(SqlModelVersion, (DEFAULT_WORKSPACE_NAME, model.name, row.version)) for row in rows
-        ]
-        told: RegisteredModel = model.to_mlflow_entity(preloaded_latest_versions=versions)
-        return told
-
     def _remember_writer(self, open_: Open, row: Any, key: str, value: str | None) -> None:
         if is_evidence_tag(key, self.rules.protected_tags):
             records.remember_writer(open_.session, row, key, value, open_.actor.name, open_.now)
-
-
-@event.listens_for(SqlRegisteredModel, "init")
-def _is_empty(_: object, __: object, values: dict[str, Any]) -> None:
-    """Say of a model that is being made that it has no versions and no aliases: MLflow would ask for both."""
-    values.setdefault("model_versions", [])
-    values.setdefault("registered_model_aliases", [])
-
-
-_VERSIONS: Any = SqlModelVersion
-_NEWEST = (
-    select(func.max(_VERSIONS.version).label("version"))
-    .where(
-        _VERSIONS.workspace == bindparam("workspace"),
-        _VERSIONS.name == bindparam("of"),
-        _VERSIONS.current_stage != STAGE_DELETED_INTERNAL,
-    )
-    .group_by(_VERSIONS.current_stage)
-    .order_by(func.min(_VERSIONS.version))
-)
-_STAGES: Mapping[str, Action] = {PRODUCTION: "promote", STAGING: "challenge", ARCHIVED: "archive"}

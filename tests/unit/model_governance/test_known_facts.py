@@ -11,8 +11,9 @@ from mlflow.entities.model_registry import ModelVersionTag
 from sqlalchemy import event
 
 from model_governance.governed.actor import Actor, acting
-from model_governance.governed.knowing import Read, known
+from model_governance.governed.knowing import known
 from model_governance.governed.questions import Ask
+from model_governance.governed.reading import Read
 from model_governance.governed.store import GovernedStore
 
 DAY = 86_400_000
