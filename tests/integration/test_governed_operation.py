@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -96,3 +97,42 @@ def test_heads_are_kept_while_nobody_looks(server: MlflowServer) -> None:
     assert kept[-1] >= wanted
     checked = server.request("aud", "GET", f"/governance/api/audit/verify?seq={kept[-1]}").json()
     assert checked["whole"]
+
+
+def test_a_request_that_says_two_things_is_done_to_nobody(server: MlflowServer) -> None:
+    """MLflow reads the body for some and the query for others; what is written down is what is done."""
+    own = {"username": "mallory", "password": "an0ther-s3cret-w0rd", "current_password": password("mallory")}
+    run = ok(server.post("mallory", "experiments/create", name="hers"))["experiment_id"]
+    mine, other = (
+        ok(server.post("mallory", "runs/create", experiment_id=run))["run"]["info"]["run_id"] for _ in range(2)
+    )
+    asked: list[tuple[str, str, str, dict[str, Any], str]] = [
+        ("mallory", "PATCH", "/api/2.0/mlflow/users/update-password?username=rita", {"json": own}, "username"),
+        (
+            "admin",
+            "DELETE",
+            "/api/2.0/mlflow/users/delete?username=aud",
+            {"data": '{"username": "rita"}'},
+            "username",
+        ),
+        ("mallory", "GET", f"/get-artifact?run_uuid={mine}&path=model/x", {"json": {"run_id": other}}, "run_id"),
+        ("mallory", "GET", f"/get-artifact?run_uuid={mine}&path=x&artifact_file_path=y", {}, "path"),
+    ]
+    for who, method, path, more, said in asked:
+        entry = last_entry(server)
+        answer = server.request(who, method, path, **more)
+        assert answer.status_code == 403, answer.text
+        assert f"different things of {said}" in answer.json()["message"]
+        assert [each[0] for each in refusals(server, entry)] == [who]
+    for user, role in (("rita", "reviewer"), ("aud", "auditor")):
+        assert ok(server.request(user, "GET", "/governance/api/about"))["roles"] == [role]
+
+
+def test_brackets_in_brackets_end_in_a_sentence(server: MlflowServer) -> None:
+    entry, path = last_entry(server), "/api/2.0/mlflow/runs/delete"
+    deep = {"data": "[" * 200_000, "headers": {"Content-Type": "application/json"}}
+    assert server.request(None, "POST", path, **deep).status_code == 401
+    assert [reason for _, _, reason in refusals(server, entry)] == ["not logged in"]
+    answer = server.request("mallory", "POST", path, **deep)
+    assert answer.status_code == 400
+    assert "nested too deeply" in answer.json()["message"]

@@ -6,10 +6,9 @@ is known). Decisions on the registry are the store's alone; here is what never r
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +19,10 @@ from mlflow.utils.uri import validate_path_is_safe
 
 from model_governance.governed.actor import Actor, acting, current_actor
 from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source, place_of
+from model_governance.governed.asked import body, field, named, require_one_meaning, settings, things
 from model_governance.governed.endpoints import FLASK, PAGES, SIGN_UP, Kind, kind_of
 from model_governance.governed.origins import FOREIGN, is_foreign
 from model_governance.governed.questions import NO_FILES
-from model_governance.governed.records import LOGGED_MODEL, RUN
 from model_governance.governed.refusals import (
     RefusedError,
     Registry,
@@ -57,6 +56,7 @@ class FlaskGate:
     def before_login(self, app: Flask) -> None:
         """Hook in before everything else."""
         app.before_request_funcs.setdefault(None, []).insert(0, self._arrive)
+        app.register_error_handler(RecursionError, _too_deep)
         app.teardown_request(_leave)
 
     def after_login(self, app: Flask) -> None:
@@ -104,12 +104,14 @@ class FlaskGate:
             request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host
         ):
             raise RefusedError(FOREIGN)
+        if kind in _SAID_ONCE:
+            require_one_meaning()
         if kind is Kind.FILE_READ:
             self._write_down_read(actor)
         elif kind is Kind.ACCOUNTS:
-            self.witness.done(actor, refusal_text(actor.endpoint), _asked())
+            self.witness.done(actor, refusal_text(actor.endpoint), settings())
             if actor.endpoint == "update_user_password":
-                for user in _named() - {actor.name}:
+                for user in named() - {actor.name} if actor.is_admin else ():
                     self.registry.password_set(user)  # first: killed in between, it is known who may be behind it
         elif not self.registry.enforced():
             return
@@ -121,16 +123,16 @@ class FlaskGate:
         elif kind is Kind.ARTEFACTS:
             self._require_free_place(actor)
         elif kind is Kind.RECORD:
-            require_own(self.writes, actor, _things())
+            require_own(self.writes, actor, things())
         elif kind is Kind.LINEAGE:
-            require_own(self.writes, actor, _things())
+            require_own(self.writes, actor, things())
             self._require_no_offspring()
         elif kind is Kind.SOURCE:
             self._require_guardable()
         elif actor.endpoint == "serve_create_promptlab_run":
             self._require_free_experiment()
         elif actor.endpoint == "_graphql":
-            require_query(_field("query"))
+            require_query(field("query"))
 
     def _require_free_place(self, actor: Actor) -> None:
         endpoint = request.endpoint
@@ -167,11 +169,11 @@ class FlaskGate:
         if endpoint not in _MULTIPART:
             return [self.guard.place(folder)]  # and the body is left unread: it is the file
         # the folder stands in the address, the file in the body; S3 takes its name letter by letter
-        return [f"{self.guard.place(folder)}/{posixpath.basename(_field('path'))}"]
+        return [f"{self.guard.place(folder)}/{posixpath.basename(field('path'))}"]
 
     def _require_free_experiment(self) -> None:
         """Refuse where the server itself would write the files of a new run among those of a version."""
-        experiment = _number(_body().get("experiment_id"))  # MLflow takes it as it comes, a 1.0 too
+        experiment = _number(body().get("experiment_id"))  # MLflow takes it as it comes, a 1.0 too
         if experiment is None:
             return  # MLflow says what is wrong with it
         folder = self.guard.tracking().get_experiment(str(experiment)).artifact_location
@@ -184,20 +186,20 @@ class FlaskGate:
             what = f"logged model {(request.view_args or {}).get('model_id')}"
             holder = self.guard.of_model(str((request.view_args or {}).get("model_id")))
         elif endpoint == "_delete_run":
-            run_id = _field("run_id", "runId")
+            run_id = field("run_id", "runId")
             what, holder = f"run {run_id}", self.guard.of_run(run_id)
         else:
-            experiment = _number(_field("experiment_id", "experimentId"))
+            experiment = _number(field("experiment_id", "experimentId"))
             what = f"experiment {experiment}"
             holder = None if experiment is None else self.guard.of_experiment(experiment)
         if holder:
             raise RefusedError(f"{what} is where {holder} comes from; delete that version first", holder)
 
     def _require_guardable(self) -> None:
-        if _field("source") in NO_FILES:
+        if field("source") in NO_FILES:
             return  # a prompt, which MLflow holds to this very word
         reason = self.guard.unguardable(
-            Source(_field("source"), _field("run_id", "runId"), _field("model_id", "modelId"))
+            Source(field("source"), field("run_id", "runId"), field("model_id", "modelId"))
         )
         if reason:
             raise RefusedError(reason)
@@ -213,10 +215,10 @@ class FlaskGate:
             place = self.guard.model_place(arguments["model_id"], path)
         elif "artifact_path" in arguments:
             place = self.guard.place(_as_mlflow_reads(arguments["artifact_path"]))
-        elif run_id := _field("run_id", "runId") or request.args.get("run_uuid", ""):
-            place = self.guard.run_place(run_id, path or _as_mlflow_reads(_field("path")))
-        elif model_id := _field("model_id", "modelId"):
-            place = self.guard.model_place(model_id, _as_mlflow_reads(_field("path")))
+        elif run_id := field("run_id", "runId") or request.args.get("run_uuid", ""):
+            place = self.guard.run_place(run_id, path or _as_mlflow_reads(field("path")))
+        elif model_id := field("model_id", "modelId"):
+            place = self.guard.model_place(model_id, _as_mlflow_reads(field("path")))
         else:
             return  # MLflow says what is missing
         write_down_read(self.guard, self.witness, actor, place)
@@ -253,7 +255,7 @@ class FlaskGate:
     def _tell(
         self, actor: Actor, reason: str, detail: Mapping[str, Any] | None = None, holder: Holder | None = None
     ) -> None:
-        model, version = (holder.model, holder.version) if holder else (_field("name"), _field("version"))
+        model, version = (holder.model, holder.version) if holder else (field("name"), field("version"))
         self.witness.refused(
             actor,
             refusal_text(actor.endpoint or request.method),
@@ -273,15 +275,24 @@ class FlaskGate:
                 self.registry.record_creator("logged_model", model_id)
         elif kind is Kind.ACCOUNTS:
             endpoint, own = request.endpoint, current_actor().name
-            for user in _named():
+            for user in named():
                 if endpoint in ("create_user", SIGN_UP):
                     self.registry.hand_over(user, False)
                 elif endpoint == "delete_user" or (endpoint == "update_user_password" and user != own):
                     self.registry.hand_over(user, True)
 
 
+_SAID_ONCE = frozenset(
+    {Kind.ACCOUNTS, Kind.FILE_READ, Kind.RECORD, Kind.LINEAGE, Kind.SOURCE, Kind.REGISTRY, Kind.CREATOR}
+)
 _BY_ROLE = frozenset({Kind.REGISTRY, Kind.SOURCE, Kind.ACCOUNTS, Kind.ARTEFACTS})
 _MULTIPART = frozenset(f"_{step}_multipart_upload_artifact" for step in ("create", "complete", "abort"))
+
+
+def _too_deep(_: Exception) -> ResponseReturnValue:
+    """The answer to a body that holds brackets in brackets in brackets: MLflow would end in an error 500."""
+    message = "the request is nested too deeply to be read; send what MLflow's API describes"
+    return jsonify(error_code="INVALID_PARAMETER_VALUE", message=message), 400
 
 
 def _act(actor: Actor) -> None:
@@ -292,42 +303,6 @@ def _act(actor: Actor) -> None:
 def _leave(_: BaseException | None) -> None:
     if "governance" in g:
         g.governance.close()
-
-
-def _body() -> dict[str, Any]:
-    """The JSON object in the body, as MLflow reads it: older clients send it encoded twice."""
-    body = request.get_json(force=True, silent=True)
-    if isinstance(body, str):
-        with suppress(ValueError):
-            body = json.loads(body)
-    return body if isinstance(body, dict) else {}
-
-
-def _field(*names: str) -> str:
-    """A text of the body, or of the query where there is no body, under any of these names."""
-    for source in (_body(), request.args):
-        for name in names:
-            if isinstance(value := source.get(name), (str, int)):
-                return str(value)
-    return ""
-
-
-def _things() -> list[tuple[str, str]]:
-    """The run or logged model that is written into, under whichever name MLflow reads it."""
-    arguments = request.view_args or {}
-    if "model_id" in arguments:
-        return [(LOGGED_MODEL, str(arguments["model_id"]))]
-    # a metric may be of a model that somebody else made: it lies in the run all the same
-    named = {source.get(name) for source in (_body(), request.args) for name in _RUN_NAMES}
-    return [(RUN, each) for each in named if isinstance(each, str)]
-
-
-_RUN_NAMES = ("run_id", "run_uuid", "runId", "runUuid")
-
-
-def _named() -> set[str]:
-    """The log-ins that a change of log-ins may be about."""
-    return {str(source["username"]) for source in (_body(), request.args, request.form) if "username" in source}
 
 
 def _as_mlflow_reads(path: str) -> str:
@@ -352,19 +327,3 @@ def _number(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _asked() -> dict[str, str]:
-    """What a change of log-ins or settings asks for, without any secret in it."""
-    fields = _body() or request.form.to_dict() or request.args.to_dict()
-    return {"method": request.method, "path": request.path[:500]} | {
-        str(key): str(value)[:300] for key, value in fields.items() if key in _TELLING
-    }
-
-
-_TELLING = frozenset(
-    {
-        "username", "is_admin", "resource_type", "resource_id", "permission", "role", "role_id", "role_name",
-        "name", "workspace", "endpoint_id", "secret_id", "webhook_id", "resource_pattern",
-    }
-)  # fmt: skip

@@ -33,8 +33,10 @@ ALL_ROLES: tuple[Role, ...] = get_args(Role)
 _KEPT = "governance grants"
 POLICY = "(policy)"
 """Who granted a role that the policy's file gives."""
-_PASSWORD, _SUSPENDED = "(password)", "(suspended)"
-"""Rows that are no roles: who set the password of a log-in, and who so suspended what the policy's file gives."""
+_PASSWORD, _ASKED, _SUSPENDED = "(password)", "(password asked)", "(suspended)"
+_MARKS = frozenset({_PASSWORD, _ASKED, _SUSPENDED})
+"""Rows that are no roles: who set the password of a log-in, who last began to, and who so suspended what the
+policy's file gives."""
 # Built once: every call that the gate lets through pays for these.
 _ALL = select(ROLES)
 _OF_ONE = select(ROLES).where(ROLES.c.user == bindparam("of"))
@@ -46,15 +48,15 @@ class Grant:
 
     Attributes
     ----------
-    password_by : str
-        Who else set the password that the log-in has; empty where nobody did.
+    password_by : frozenset of str
+        Who else may have set the password that the log-in has.
     """
 
     user: str
     role: str
     granted_by: str
     at: int
-    password_by: str = ""
+    password_by: frozenset[str] = frozenset()
 
 
 def known_role(role: str) -> Role:
@@ -87,17 +89,21 @@ def granted(session: Session, rules: GovernanceRules, user: str | None = None) -
     connection = session.connection()
     rows = (connection.execute(_ALL) if user is None else connection.execute(_OF_ONE, {"of": user})).all()
     suspended = {row.user for row in rows if row.role == _SUSPENDED}
-    password = {row.user: row.granted_by for row in rows if row.role == _PASSWORD}
+    setters: dict[str, set[str]] = {}
+    for row in rows:
+        if row.role in (_PASSWORD, _ASKED):
+            setters.setdefault(row.user, set()).add(row.granted_by)
+    password = {of: frozenset(by) for of, by in setters.items()}
     found = {
-        (account, role): Grant(account, role, POLICY, 0, password.get(account, ""))
+        (account, role): Grant(account, role, POLICY, 0, password.get(account, frozenset()))
         for account, roles in rules.accounts.items()
         for role in roles
         if user in (None, account) and account not in suspended
     }
     for row in rows:
-        if row.role not in (_PASSWORD, _SUSPENDED):
-            setter = password.get(row.user, "")
-            found[row.user, row.role] = Grant(row.user, row.role, row.granted_by, row.granted_at, setter)
+        if row.role not in _MARKS:
+            by = password.get(row.user, frozenset())
+            found[row.user, row.role] = Grant(row.user, row.role, row.granted_by, row.granted_at, by)
     grants = tuple(found[key] for key in sorted(found))
     if user is None:
         session.info[_KEPT] = grants
@@ -126,8 +132,11 @@ def withdraw(session: Session, user: str, role: Role) -> bool:
 
 
 def password_set(session: Session, user: str, by: str, at: int) -> None:
-    """Write down that somebody else sets the password of a log-in: from now on they may be behind it."""
-    _mark(session, user, _PASSWORD, by, at)
+    """Write down that somebody else sets the password of a log-in: from now on they may be behind it.
+
+    So may whoever set it before: nobody knows yet whether this will be done.
+    """
+    _mark(session, user, _ASKED, by, at)
 
 
 def hand_over(session: Session, user: str, by: str, at: int, *, suspend: bool) -> None:
@@ -156,11 +165,11 @@ def givers(grants: Iterable[Grant], user: str, roles: Iterable[str]) -> frozense
 
     Examples
     --------
-    >>> sorted(givers([Grant("rita", "reviewer", "root", 1, "ann")], "rita", ["reviewer"]))
+    >>> sorted(givers([Grant("rita", "reviewer", "root", 1, frozenset({"ann"}))], "rita", ["reviewer"]))
     ['ann', 'root']
     """
     mine = [each for each in grants if each.user == user and each.role in set(roles)]
-    return frozenset(by for each in mine for by in (each.granted_by, each.password_by) if by)
+    return frozenset(by for each in mine for by in (each.granted_by, *each.password_by) if by)
 
 
 def by_account(grants: tuple[Grant, ...]) -> Mapping[str, frozenset[str]]:

@@ -120,3 +120,16 @@ def test_a_log_in_that_was_deleted_and_made_anew_has_nothing(registry: Registry)
         registry.store.hand_over("nora", suspend=False)
     assert roles(registry, "nora") == []
     assert roles(registry, "ada") == ["data_scientist"], "nobody else loses anything"
+
+
+def test_an_attempt_that_fails_hides_nobody_who_set_the_password_before(registry: Registry) -> None:
+    name = registry.model(2, author="ann")
+    reset(registry, "nora", by="ann-admin")
+    with registry.by("root", is_admin=True):
+        registry.store.grant("nora", "reviewer")
+    with registry.by("mallory", is_admin=True):
+        registry.store.password_set("nora")  # and MLflow refuses the password
+    with registry.by("nora"):
+        registry.store.review(name, 1, "approve", "as Ann, who still knows the password")
+    with registry.by("otto"):
+        assert registry.store.missing(name, 1) != ()
