@@ -26,7 +26,7 @@ from model_governance.artifact import artifact_digest
 from model_governance.governed.actor import Actor, acting
 from model_governance.governed.audit.chain import verify
 from model_governance.governed.store import GovernedStore
-from tests.back_ends import BACK_ENDS, bucket_of, places, put_object
+from tests.back_ends import BACK_ENDS, BackEnd, bucket_of, places, put_object
 from tests.gate_scene import PROXY, Scene, add_judged_version, build, last_entry, ok, refusals
 from tests.governed_server import ROLES, MlflowServer, password, serving
 from tests.put_back import Kept
@@ -114,10 +114,14 @@ def add_people(server: MlflowServer) -> None:
 
 
 def walked() -> list[Any]:
-    """Each way over each of the back-ends that it is walked on."""
+    """Each way over each of the back-ends that it is walked on.
+
+    The back-end stands in both parameters: pytest brings together what has an equal one, and would start other
+    servers for each way.
+    """
     every = os.environ.get("GOVERNANCE_WAYS") == "all"
     return [
-        pytest.param(kind, each, id=f"{kind}-{each.name}")
+        pytest.param(kind, (kind, each), id=f"{kind}-{each.name}")
         for kind in BACK_ENDS
         for each in WAYS
         if kind in each.over and (kind == each.over[0] or every or each.theme in AGAIN)
@@ -129,17 +133,18 @@ def test_that_there_are_enough_ways() -> None:
 
 
 @pytest.mark.parametrize(("two", "tried"), walked(), indirect=["two"], scope="module")
-def test_each_way_leads_through_plain_basic_auth_and_ends_here(tried: Way, two: Two) -> None:
+def test_each_way_leads_through_plain_basic_auth_and_ends_here(tried: tuple[BackEnd, Way], two: Two) -> None:
+    _, way = tried
     plain = two.put_back()
-    tried.walk(plain, tried.who)
-    assert tried.won(plain), "it does not lead through plain basic-auth, so it shows nothing"
+    way.walk(plain, way.who)
+    assert way.won(plain), "it does not lead through plain basic-auth, so it shows nothing"
 
     scene = two.scene.again()
     before, entry = scene.state(), last_entry(two.governed)
-    tried.walk(scene, tried.who)
-    assert not tried.won(scene)
+    way.walk(scene, way.who)
+    assert not way.won(scene)
     assert scene.state() == before
-    assert tried.who in {who for who, _, _ in refusals(two.governed, entry)}
+    assert way.who in {who for who, _, _ in refusals(two.governed, entry)}
 
 
 @pytest.mark.parametrize("two", ["sqlite"], indirect=True, scope="module")
