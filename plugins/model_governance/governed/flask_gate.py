@@ -21,6 +21,7 @@ from model_governance.governed.actor import Actor, acting, current_actor
 from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source, place_of
 from model_governance.governed.asked import body, field, named, require_one_meaning, settings, things
 from model_governance.governed.endpoints import FLASK, PAGES, SIGN_UP, Kind, kind_of
+from model_governance.governed.keeping_in import keeps_out, model_of
 from model_governance.governed.origins import FOREIGN, is_foreign
 from model_governance.governed.questions import NO_FILES
 from model_governance.governed.refusals import (
@@ -109,7 +110,8 @@ class FlaskGate:
         if kind is Kind.FILE_READ:
             self._write_down_read(actor)
         elif kind is Kind.ACCOUNTS:
-            self.witness.done(actor, refusal_text(actor.endpoint), settings())
+            self._require_let_in(actor)
+            self.witness.done(actor, refusal_text(actor.endpoint), settings(), model=model_of(_permission()))
             if actor.endpoint == "update_user_password":
                 for user in named() - {actor.name} if actor.is_admin else ():
                     self.registry.password_set(user)  # first: killed in between, it is known who may be behind it
@@ -133,6 +135,15 @@ class FlaskGate:
             self._require_free_experiment()
         elif actor.endpoint == "_graphql":
             require_query(field("query"))
+
+    def _require_let_in(self, actor: Actor) -> None:
+        if not self.registry.enforced() or "admin" in self.registry.roles():
+            return
+        asked = _permission()
+        reason = keeps_out(self.guard.engine, self.writes.rules(), actor.endpoint, asked, actor.name)
+        if reason:
+            model = model_of(asked)
+            raise RefusedError(reason, Holder(model, "") if model else None)
 
     def _require_free_place(self, actor: Actor) -> None:
         endpoint = request.endpoint
@@ -319,6 +330,17 @@ def _as_mlflow_reads(path: str) -> str:
     '1/ab/artifacts/model'
     """
     return str(validate_path_is_safe(path)) if path else path
+
+
+def _permission() -> list[tuple[str, str]]:
+    """What a change of permissions is about, wherever it stands: MLflow reads the body of one method, the query of
+    another."""
+    return [
+        (name, str(source[name]))
+        for source in (body(), request.args)
+        for name in ("username", "resource_type", "resource_id", "resource_pattern", "permission")
+        if name in source
+    ]
 
 
 def _number(value: Any) -> int | None:

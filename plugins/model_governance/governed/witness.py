@@ -74,7 +74,9 @@ class Witness:
                 action, actor.name, actor.address, reason, dict(detail or {}), error,
             )  # fmt: skip
 
-    def done(self, actor: Actor, action: str, detail: Mapping[str, Any] | None = None) -> None:
+    def done(
+        self, actor: Actor, action: str, detail: Mapping[str, Any] | None = None, *, model: str | None = None
+    ) -> None:
         """Write that somebody changes a log-in, a permission or a setting.
 
         Raises
@@ -82,7 +84,7 @@ class Witness:
         MlflowException
             Where it cannot be written; then let nothing change either.
         """
-        self._append(Entry(actor, action, detail=detail))
+        self._append(Entry(actor, action, model=model, detail=detail))
 
     def read(self, actor: Actor, what: str) -> None:
         """Write that somebody takes a file of a registered version.
