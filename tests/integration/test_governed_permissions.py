@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.gate_scene import Scene, build, ok
+from tests.gate_scene import Scene, build, ok, write_model
 from tests.governed_server import MlflowServer, governed_server
 
 pytestmark = pytest.mark.slow
@@ -52,3 +52,31 @@ def test_giving_goes_on_and_an_admin_denies(scene: Scene) -> None:
     assert last(scene.server) == told | {"actor": "admin"}
     assert not scene.server.get("rob", "registered-models/get", name="street").ok
     ok(permit(scene, "admin", "revoke", "rob"))
+
+
+def test_the_validator_registers_what_somebody_else_made_and_measures_on(scene: Scene) -> None:
+    runs = {
+        who: ok(scene.post(who, "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+        for who in ("ann", "validator")
+    }
+    scene.runs["4"] = runs["ann"]
+    write_model(scene, "4", b"fourth")
+    source = {"source": f"runs:/{runs['ann']}/model", "run_id": runs["ann"]}
+    ok(scene.post("validator", "model-versions/create", name="street", **source))
+    folder = f"{scene.experiment}/{runs['validator']}/artifacts"
+    own = {"source": f"mlflow-artifacts:/{folder}", "run_id": runs["validator"]}
+    refused = scene.post("ann", "model-versions/create", name="street", **own)
+    assert refused.status_code == 403
+    assert f"run {runs['validator']} is validator's" in refused.json()["message"]
+    ok(scene.put("validator", f"{folder}/evidence.json", b"{}"))
+
+
+def test_a_copy_of_what_the_validator_trained_is_registered(scene: Scene) -> None:
+    run = ok(scene.post("validator", "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+    scene.runs["trained"] = run
+    write_model(scene, "trained", b"trained", "validator")
+    trained = {"source": f"runs:/{run}/model", "run_id": run}
+    ok(scene.post("validator", "registered-models/create", name="trained"))
+    ok(scene.post("validator", "model-versions/create", name="trained", **trained))
+    ok(scene.post("ann", "registered-models/create", name="copied"))
+    ok(scene.post("ann", "model-versions/create", name="copied", source="models:/trained/1", run_id=run))

@@ -54,3 +54,26 @@ def registering_files_under_a_disguised_address(scene: Scene, who: str) -> Any:
     if scene.runs["2"][0] == scene.experiment[0]:  # the first such letter is the experiment's
         source["source"] = f"mlflow-artifacts:/{scene.files('2')[:-1]}%6c"
     return scene.post(who, "model-versions/create", name=scene.model, **source)
+
+
+@way("ann", lambda scene: scene.version("4") is not None)
+def registering_the_run_in_which_the_validator_measures(scene: Scene, who: str) -> Any:
+    """From then on its uploads would be refused there, the evidence among them."""
+    run = ok(scene.post("validator", "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+    source = {"source": f"mlflow-artifacts:/{scene.experiment}/{run}/artifacts", "run_id": run}
+    return scene.post(who, "model-versions/create", name=scene.model, **source)
+
+
+@way("ann", lambda scene: scene.version("4") is not None)
+def registering_a_folder_of_the_run_in_which_the_validator_measures(scene: Scene, who: str) -> Any:
+    run = ok(scene.post("validator", "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+    return scene.post(who, "model-versions/create", name=scene.model, source=f"runs:/{run}/plots", run_id=run)
+
+
+@way("ann", lambda scene: scene.version("4") is not None)
+def registering_a_run_that_lies_among_the_files_of_the_validators(scene: Scene, who: str) -> Any:
+    run = ok(scene.post("validator", "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
+    inside = f"mlflow-artifacts:/{scene.experiment}/{run}/artifacts/evidence.json"
+    laid = ok(scene.post(who, "experiments/create", name=f"{scene.model}-inside", artifact_location=inside))
+    own = ok(scene.post(who, "runs/create", experiment_id=laid["experiment_id"]))["run"]["info"]["run_id"]
+    return scene.post(who, "model-versions/create", name=scene.model, source=f"runs:/{own}/model", run_id=own)

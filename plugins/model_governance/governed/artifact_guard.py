@@ -21,6 +21,8 @@ from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlMode
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.engine import Engine
 
+from model_governance.governed.records import RUN
+
 __all__ = ["ArtifactGuard", "Holder", "Source", "place_of"]
 
 _RUN, _MODEL = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
@@ -137,6 +139,13 @@ class ArtifactGuard:
         """The place of a logged model's file; its folder where no path is given."""
         model = self.tracking().get_logged_model(model_id, allow_deleted=True)
         return place_of(posixpath.join(model.artifact_location, path), self.destination)
+
+    def folder(self, kind: str, identity: str) -> str:
+        """The place of a run's or logged model's folder; nowhere, which is empty, where there is no such thing."""
+        try:
+            return self.run_place(identity) if kind == RUN else self.model_place(identity)
+        except MlflowException:
+            return ""
 
     def holder(self, place: str) -> Holder | None:
         """The version whose files or evidence are at a place, in it, or around it; None where nobody's are."""

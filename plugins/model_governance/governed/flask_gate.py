@@ -10,7 +10,9 @@ import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
@@ -130,7 +132,7 @@ class FlaskGate:
             require_own(self.writes, actor, things())
             self._require_no_offspring()
         elif kind is Kind.SOURCE:
-            self._require_guardable()
+            self._require_guardable(actor)
         elif actor.endpoint == "serve_create_promptlab_run":
             self._require_free_experiment()
         elif actor.endpoint == "_graphql":
@@ -206,14 +208,23 @@ class FlaskGate:
         if holder:
             raise RefusedError(f"{what} is where {holder} comes from; delete that version first", holder)
 
-    def _require_guardable(self) -> None:
-        if field("source") in NO_FILES:
+    def _require_guardable(self, actor: Actor) -> None:
+        source = Source(field("source"), field("run_id", "runId"), field("model_id", "modelId"))
+        if source.uri in NO_FILES:
             return  # a prompt, which MLflow holds to this very word
-        reason = self.guard.unguardable(
-            Source(field("source"), field("run_id", "runId"), field("model_id", "modelId"))
-        )
-        if reason:
+        if reason := self.guard.unguardable(source):
             raise RefusedError(reason)
+        self._require_own_source(actor, source)
+
+    def _require_own_source(self, actor: Actor, source: Source) -> None:
+        """Refuse to register what somebody else measured: from then on its maker could not write there either."""
+        named = named_in(source.uri)
+        if urlsplit(source.uri).scheme == "models" and not named:
+            return  # a copy of a registered version, which is kept already
+        things = [*named, *things(), *([(LOGGED_MODEL, source.model_id)] if source.model_id else [])]
+        # an experiment's files may have been laid among those of another one's run
+        around = [named_in(self.guard.folder(kind, identity)) for kind, identity in things]
+        require_own(self.writes, actor, [*things, *chain.from_iterable(around)])
 
     def _write_down_read(self, actor: Actor) -> None:
         path = _as_mlflow_reads(request.args.get("path") or request.args.get("artifact_file_path") or "")
