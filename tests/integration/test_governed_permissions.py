@@ -9,6 +9,7 @@ import requests
 
 from tests.gate_scene import Scene, build, ok, write_model
 from tests.governed_server import MlflowServer, governed_server
+from tests.ways_round_the_gate.way import manages
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,18 @@ def test_the_validator_registers_what_somebody_else_made_and_measures_on(scene: 
     assert refused.status_code == 403
     assert f"run {runs['validator']} is validator's" in refused.json()["message"]
     ok(scene.put("validator", f"{folder}/evidence.json", b"{}"))
+
+
+def test_whoever_measured_deletes_it_and_then_the_experiment_goes(scene: Scene) -> None:
+    experiment = ok(scene.post("ann", "experiments/create", name="measured"))["experiment_id"]
+    run = ok(scene.post("validator", "runs/create", experiment_id=experiment))["run"]["info"]["run_id"]
+    refused = scene.post("ann", "experiments/delete", experiment_id=experiment)
+    assert refused.status_code == 403
+    assert f"run {run} in it is validator's" in refused.json()["message"]
+    assert "give validator MANAGE on it and let it delete" in refused.json()["message"]
+    manages(scene, "validator", "experiment", experiment)
+    ok(scene.post("validator", "runs/delete", run_id=run))
+    ok(scene.post("ann", "experiments/delete", experiment_id=experiment))
 
 
 def test_a_copy_of_what_the_validator_trained_is_registered(scene: Scene) -> None:

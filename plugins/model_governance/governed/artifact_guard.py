@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.engine import Engine
 
-from model_governance.governed.records import RUN
+from model_governance.governed.records import LOGGED_MODEL, RUN
 
 __all__ = ["ArtifactGuard", "Holder", "Source", "place_of"]
 
 _RUN, _MODEL = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
+_NAMED_RUN = re.compile(r"(?<![0-9a-z-])[0-9a-f]{32}(?![0-9a-z])")
 _PROXY = "/mlflow-artifacts/artifacts/"
 _DELETED = "Deleted_Internal"
 _VERSION, _TAG = SqlModelVersion.__table__, SqlModelVersionTag.__table__
@@ -176,7 +178,9 @@ class ArtifactGuard:
         from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlRun
 
         rows = self._versions(None)
-        of_runs = {row.run_id: row for row in rows if row.run_id}
+        of_runs = {row.run_id: row for row in rows if row.run_id} | {
+            found: row for row in rows for found in _NAMED_RUN.findall(f"{row.source} {row.storage_location}")
+        }
         of_models = {
             found: row for row in rows for found in _MODEL.findall(f"{row.source} {row.storage_location}")
         }
@@ -191,6 +195,22 @@ class ArtifactGuard:
                 if row := of_models.get(model_id):
                     return Holder(row.name, str(row.version))
         return None
+
+    def in_experiment(self, experiment_id: int) -> list[tuple[str, str]]:
+        """The runs and logged models that go when an experiment is deleted, as kind and identifier."""
+        from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlRun
+
+        with self.tracking().ManagedSessionMaker() as session:
+            return [
+                (kind, identity)
+                for kind, table, column in (
+                    (RUN, SqlRun, SqlRun.run_uuid),
+                    (LOGGED_MODEL, SqlLoggedModel, SqlLoggedModel.model_id),
+                )
+                for (identity,) in session.query(column).filter(
+                    table.experiment_id == experiment_id, table.lifecycle_stage == LifecycleStage.ACTIVE
+                )
+            ]
 
     def unguardable(self, source: Source) -> str | None:
         """Why the files of a version that is to be registered could not be guarded; None where they can.

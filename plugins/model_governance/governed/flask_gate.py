@@ -130,7 +130,7 @@ class FlaskGate:
             require_own(self.writes, actor, things())
         elif kind is Kind.LINEAGE:
             require_own(self.writes, actor, things())
-            self._require_no_offspring()
+            self._require_no_offspring(actor)
         elif kind is Kind.SOURCE:
             self._require_guardable(actor)
         elif actor.endpoint == "serve_create_promptlab_run":
@@ -193,7 +193,7 @@ class FlaskGate:
         if holder := self.guard.holder(place_of(posixpath.join(folder, "run"), self.guard.destination)):
             require_free(holder, self.registry, False)
 
-    def _require_no_offspring(self) -> None:
+    def _require_no_offspring(self, actor: Actor) -> None:
         endpoint, what = request.endpoint, ""
         if endpoint == "_delete_logged_model":
             what = f"logged model {(request.view_args or {}).get('model_id')}"
@@ -205,8 +205,15 @@ class FlaskGate:
             experiment = _number(field("experiment_id", "experimentId"))
             what = f"experiment {experiment}"
             holder = None if experiment is None else self.guard.of_experiment(experiment)
+            if experiment is not None and not holder:
+                self._require_none_measured(actor, experiment)
         if holder:
             raise RefusedError(f"{what} is where {holder} comes from; delete that version first", holder)
+
+    def _require_none_measured(self, actor: Actor, experiment: int) -> None:
+        """Refuse to delete together with an experiment what nobody but its maker deletes alone."""
+        if reason := self.writes.loss(actor, self.guard.in_experiment(experiment)):
+            raise RefusedError(f"experiment {experiment} is not deleted: {reason}")
 
     def _require_guardable(self, actor: Actor) -> None:
         source = Source(field("source"), field("run_id", "runId"), field("model_id", "modelId"))

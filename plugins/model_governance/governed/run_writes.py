@@ -10,21 +10,24 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
+from sqlalchemy import select, tuple_
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from model_governance.governed.actor import Actor
 from model_governance.governed.records import LOGGED_MODEL, RUN, creator_of, remember_file_writer
-from model_governance.governed.roles import granted
+from model_governance.governed.roles import by_account, granted
+from model_governance.governed.tables import CREATORS
 from model_governance.rules.governance import GovernanceRules
 
 __all__ = ["RunWrites", "named_in"]
 
 _NAMED = re.compile(r"(?:^|/)(m-[0-9a-f]{32}|[0-9a-f]{32})(?=/|$)")
+_AT_ONCE = 400  # things that one query asks for
 
 
 def named_in(place: str) -> list[tuple[str, str]]:
@@ -63,11 +66,31 @@ class RunWrites:
             maker = self._maker(kind, identity)
             if maker is None or maker == actor.name or not self._measures(maker):
                 continue
-            what = "run" if kind == RUN else "logged model"
             return (
-                f"{what} {identity} is {maker}'s, whose measurements are evidence, and {maker} alone writes "
-                "there; log into a run of your own"
+                f"{_what(kind)} {identity} is {maker}'s, whose measurements are evidence, and {maker} alone "
+                "writes there; log into a run of your own"
             )
+        return None
+
+    def loss(self, actor: Actor, things: Sequence[tuple[str, str]]) -> str | None:
+        """Why somebody may not delete all of these runs and logged models at once; None where they may.
+
+        They may be many: who made them is asked in few queries, and for measurers alone.
+        """
+        with Session(self.engine) as session:
+            roles = by_account(granted(session, self.rules()))
+            measuring = sorted(user for user, held in roles.items() if user != actor.name and self._evident(held))
+            for first in range(0, len(things) if measuring else 0, _AT_ONCE):
+                some = things[first : first + _AT_ONCE]
+                made = select(CREATORS).where(
+                    CREATORS.c.creator.in_(measuring), tuple_(CREATORS.c.kind, CREATORS.c.id).in_(some)
+                )
+                if row := session.execute(made).first():
+                    return (
+                        f"{_what(row.kind)} {row.id} in it is {row.creator}'s, whose measurements are evidence, "
+                        f"and {row.creator} alone deletes it; leave the experiment, or give {row.creator} MANAGE "
+                        "on it and let it delete what it made there first"
+                    )
         return None
 
     def remember(self, actor: Actor, things: Iterable[tuple[str, str]]) -> None:
@@ -103,7 +126,14 @@ class RunWrites:
         return found
 
     def _measures(self, user: str) -> bool:
-        rules = self.rules()
         with Session(self.engine) as session:
-            held = {each.role for each in granted(session, rules, user)}
-        return bool(held & {*rules.evidence.roles, *rules.evidence.measured_by})
+            return self._evident(each.role for each in granted(session, self.rules(), user))
+
+    def _evident(self, held: Iterable[str]) -> bool:
+        """Whether the measurements of whoever has these roles are evidence."""
+        rules = self.rules().evidence
+        return not {*rules.roles, *rules.measured_by}.isdisjoint(held)
+
+
+def _what(kind: str) -> str:
+    return "run" if kind == RUN else "logged model"

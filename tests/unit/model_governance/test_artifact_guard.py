@@ -16,6 +16,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingSt
 
 from model_governance.governed.actor import Actor, acting
 from model_governance.governed.artifact_guard import ArtifactGuard, Holder, Source, place_of
+from model_governance.governed.records import LOGGED_MODEL, RUN
 from model_governance.governed.store import GovernedStore
 
 DESTINATION = "s3://bucket/mlflow"
@@ -116,6 +117,27 @@ def test_runs_and_experiments_behind_versions_are_known(team: Any) -> None:
     assert team.guard.of_run("f" * 32) is None
     assert str(team.guard.of_experiment(int(team.experiment))).endswith("of 'street'")
     assert team.guard.of_experiment(0) is None
+
+
+def test_the_experiment_of_a_version_that_names_no_run_is_known(team: Any) -> None:
+    experiment = team.guard.tracking().create_experiment("nameless")
+    run = team.guard.tracking().create_run(experiment, "ann", 0, [], "run").info.run_id
+    mlflow.set_tracking_uri(str(team.registry.engine.url))
+    with acting(Actor("ann")):
+        team.registry.create_registered_model("nameless")
+        team.registry.create_model_version("nameless", f"runs:/{run}/model")
+    assert team.guard.of_experiment(int(experiment)) == Holder("nameless", "1")
+
+
+def test_what_goes_with_an_experiment_is_what_still_is_there(team: Any) -> None:
+    tracking = team.guard.tracking()
+    experiment = tracking.create_experiment("gone")
+    runs = [tracking.create_run(experiment, "ann", 0, [], "run").info.run_id for _ in range(2)]
+    models = [tracking.create_logged_model(experiment).model_id for _ in range(2)]
+    tracking.delete_run(runs[0])
+    tracking.delete_logged_model(models[0])
+    assert team.guard.in_experiment(int(experiment)) == [(RUN, runs[1]), (LOGGED_MODEL, models[1])]
+    assert team.guard.in_experiment(10**6) == []
 
 
 def test_what_a_deleted_version_was_made_of_is_free_again(team: Any) -> None:

@@ -39,6 +39,19 @@ def test_what_the_validator_measured_is_written_by_it_alone(writes: RunWrites, w
     assert writes.trouble(Actor(who), [(RUN, TRAINED), (RUN, MEASURED)]) == why
 
 
+def test_what_the_validator_measured_goes_with_no_experiment_of_others(writes: RunWrites) -> None:
+    others = [(RUN, f"{number:032x}") for number in range(900)]
+    things = [(RUN, TRAINED), (LOGGED_MODEL, "m-" + MEASURED), *others]
+    for who in ("ann", "root", "val"):
+        assert writes.loss(Actor(who), things) is None
+    for who in ("ann", "root"):
+        why = writes.loss(Actor(who), [*things, (RUN, MEASURED)])
+        assert why is not None
+        assert f"run {MEASURED} in it is val's" in why
+        assert "give val MANAGE on it and let it delete what it made there first" in why
+    assert writes.loss(Actor("val"), [*things, (RUN, MEASURED)]) is None
+
+
 def test_people_write_into_each_others_runs(writes: RunWrites) -> None:
     for who in ("ann", "rita", "eve"):
         assert writes.trouble(Actor(who), [(RUN, TRAINED), (RUN, NOBODYS), (LOGGED_MODEL, "m-" + TRAINED)]) is None
