@@ -172,12 +172,12 @@ def objections(facts: Facts, rules: GovernanceRules) -> list[str]:
 
 
 def objecting(facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
-    """The reviews that stand against these files, the newest of each person."""
-    found: dict[str, Review] = {}
+    """The reviews that stand against these files, the newest of each person under each model's name."""
+    found: dict[tuple[str, str], Review] = {}
     for each in facts.reviews:
-        person = rules.person(each.reviewer)
+        person = rules.person(each.reviewer), each.elsewhere
         if each.verdict == "reopen":
-            found.clear()
+            found = {said: no for said, no in found.items() if not _reopens(each, no, facts, rules)}
         elif each.verdict == "approve":
             # who takes back their own wish for changes says so by approving; a no is reopened first
             if person in found and found[person].verdict == "changes":
@@ -199,7 +199,7 @@ def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, .
     for each in facts.reviews:
         person = rules.person(each.reviewer)
         if each.verdict == "reopen":
-            found.clear()
+            found = {said: yes for said, yes in found.items() if not _reopens(each, yes, facts, rules)}
         elif each.verdict != "approve":
             found.pop(person, None)
         elif (
@@ -215,10 +215,23 @@ def approving(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, .
     return tuple(found.values())
 
 
+def _reopens(reopen: Review, said: Review, facts: Facts, rules: GovernanceRules) -> bool:
+    """Whether opening a review again takes back what was said.
+
+    Never where an author opened it; under another model's name only what was said under that name: anybody may
+    register the same files there, and is then their author in place of whoever made them.
+    """
+    return not _by_author(reopen, facts, rules) and reopen.elsewhere in ("", said.elsewhere)
+
+
+def _by_author(review: Review, facts: Facts, rules: GovernanceRules) -> bool:
+    return rules.four_eyes and rules.person(review.reviewer) in {rules.person(each) for each in facts.authors}
+
+
 def counting(ask: Ask, facts: Facts, rules: GovernanceRules) -> tuple[Review, ...]:
     """The reviews that a decision goes by now: each yes, each no, and the last that opened it again."""
-    reopened = [each for each in facts.reviews if each.verdict == "reopen"][-1:]
-    return (*approving(ask, facts, rules), *objecting(facts, rules), *reopened)
+    reopened = [each for each in facts.reviews if each.verdict == "reopen" and not _by_author(each, facts, rules)]
+    return (*approving(ask, facts, rules), *objecting(facts, rules), *reopened[-1:])
 
 
 def approves_by_asking(ask: Ask, facts: Facts, rules: GovernanceRules) -> bool:

@@ -87,6 +87,8 @@ class Review:
     ----------
     fresh : bool
         Whether it was said of this very version, and not of another one with the same files.
+    elsewhere : str
+        The other model of which it was said; empty where it was said of this one.
     counted_roles : frozenset of str
         What the reviewer is today.
     granted_by : frozenset of str
@@ -102,6 +104,7 @@ class Review:
     artifact_digest: str
     evidence_digest: str
     fresh: bool = True
+    elsewhere: str = ""
     counted_roles: frozenset[str] = frozenset()
     granted_by: frozenset[str] = frozenset()
     id: int = 0

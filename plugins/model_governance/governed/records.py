@@ -163,7 +163,8 @@ def reviews_of(
 ) -> tuple[Review, ...]:
     """What was said of a version, or of another version with the same files; oldest first.
 
-    Of the same files under another model's name, what counts is that somebody rejected them, or took that back.
+    Of the same files under another model's name, what counts is that somebody rejected them, or took that back
+    there.
     """
     grants = granted(session, rules)
     roles = by_account(grants)
@@ -188,6 +189,7 @@ def reviews_of(
             at=moment(row.at),
             artifact_digest=row.artifact_digest,
             evidence_digest=row.evidence_digest,
+            elsewhere="" if row.model == version.name else row.model,
             fresh=(row.model, row.version, row.born) == (version.name, number, born),
             counted_roles=roles.get(row.reviewer, frozenset()),
             granted_by=givers(grants, row.reviewer, counting),

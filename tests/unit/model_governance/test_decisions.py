@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model_governance.governed.decisions import _DECISIONS, Ask, Evidence, Facts, Review, decide
+from model_governance.governed.needs import counting
 from model_governance.governed.questions import Measurer
 from model_governance.governed.roles import ALL_ROLES
 from model_governance.rules.governance import GovernanceRules
@@ -238,6 +239,37 @@ def test_the_author_does_not_take_back_the_no_to_their_own_version() -> None:
     for author in ("ann", "ann-laptop"):
         found = decide(replace(ask, who=author), said_no, rules(persons={"Ann Lee": ["ann", "ann-laptop"]}))
         assert found == ("you made or registered this version and cannot reopen it",)
+
+
+def test_what_was_reopened_under_another_name_stays_rejected_under_this_one() -> None:
+    no = replace(YES, reviewer="rob", verdict="reject", comment="counts rain")
+    reopened = replace(YES, reviewer="nora", verdict="reopen", fresh=False, elsewhere="copy")
+    ask = replace(ROB, who="nora")
+    assert "rob rejected it: counts rain" in decide(ask, replace(GOOD, reviews=(no, reopened)), rules())
+    there = replace(no, elsewhere="copy", fresh=False)
+    assert decide(ask, replace(GOOD, reviews=(there, reopened)), rules()) == ()
+    # said here and there: the later word there is not what stands here
+    assert "rob rejected it: counts rain" in decide(ask, replace(GOOD, reviews=(no, there, reopened)), rules())
+    # said elsewhere again, and opened under this name: whoever looked here saw it all
+    here = replace(reopened, elsewhere="")
+    assert decide(ask, replace(GOOD, reviews=(no, there, here)), rules()) == ()
+    # nor does it take a yes away
+    assert decide(PROMOTE, replace(GOOD, reviews=(YES, reopened)), rules()) == ()
+
+
+def test_a_review_that_an_author_opened_again_stays_as_it_was() -> None:
+    no = replace(YES, reviewer="rob", verdict="reject", comment="counts rain")
+    for elsewhere in ("", "copy"):  # an author since, or of this version and not of that one
+        said = (no, replace(YES, reviewer="Ann", verdict="reopen", fresh=False, elsewhere=elsewhere))
+        ask = replace(ROB, who="nora")
+        assert "rob rejected it: counts rain" in decide(ask, replace(GOOD, reviews=said), rules())
+        assert counting(ask, replace(GOOD, reviews=said), rules()) == (no,)
+    assert (
+        decide(
+            ask, replace(GOOD, reviews=(no, replace(no, verdict="reopen", reviewer="ann"))), rules(four_eyes=False)
+        )
+        == ()
+    )
 
 
 def test_what_somebody_rejected_is_no_challenger() -> None:

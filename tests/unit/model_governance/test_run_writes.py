@@ -88,6 +88,19 @@ def test_files_that_were_rejected_stay_so_under_another_name(office: Office) -> 
         assert not [each for each in office.store.missing("again", copied.version, "promote") if "rain" in each]
 
 
+def test_a_copy_that_is_opened_again_takes_back_no_rejection_of_the_first(office: Office) -> None:
+    version = office.registered(70.0)
+    model = str(version.source).removeprefix("models:/")
+    with office.as_("rob"):
+        office.store.review("m", version.version, "reject", "biased on children")
+    with office.as_("val"):
+        office.store.create_registered_model("junk")
+        copied = office.store.create_model_version("junk", str(version.source), tags=[], model_id=model)
+    with office.as_("rita"):
+        office.store.review("junk", copied.version, "reopen", "a slip")
+        assert "rob rejected it: biased on children" in office.store.missing("m", version.version, "promote")
+
+
 @pytest.mark.parametrize(
     ("place", "named"),
     [
