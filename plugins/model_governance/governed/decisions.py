@@ -12,6 +12,7 @@ from model_governance.governed.needs import (
     approves_by_asking,
     approving,
     four_eyes,
+    frozen,
     judged_otherwise,
     lacks_evidence,
     lacks_reason,
@@ -51,15 +52,7 @@ def _promote(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
     found += too_long(ask)
     found += may_serve(ask, facts, rules)
     found += judged_otherwise(facts)
-    return found + _frozen(facts, rules)
-
-
-def _frozen(facts: Facts, rules: GovernanceRules) -> list[str]:
-    once = [(f"{each.ends:%Y-%m-%d %H:%M %Z}", each.reason) for each in rules.freezes if each.holds(facts.now)]
-    weekly = [
-        (f"{each.ends} ({each.zone})", each.reason) for each in rules.weekly_freezes if each.holds(facts.now)
-    ]
-    return [f"nothing goes to Production until {ends}: {reason}" for ends, reason in (*once, *weekly)]
+    return found + frozen(facts, rules)
 
 
 def _challenge(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:

@@ -17,6 +17,7 @@ __all__ = [
     "approving",
     "counting",
     "four_eyes",
+    "frozen",
     "judged_otherwise",
     "lacks_evidence",
     "lacks_reason",
@@ -164,6 +165,15 @@ def judged_otherwise(facts: Facts) -> list[str]:
             "register it again"
         )
     return found
+
+
+def frozen(facts: Facts, rules: GovernanceRules) -> list[str]:
+    """A time in which nothing goes to Production."""
+    once = [(f"{each.ends:%Y-%m-%d %H:%M %Z}", each.reason) for each in rules.freezes if each.holds(facts.now)]
+    weekly = [
+        (f"{each.ends} ({each.zone})", each.reason) for each in rules.weekly_freezes if each.holds(facts.now)
+    ]
+    return [f"nothing goes to Production until {ends}: {reason}" for ends, reason in (*once, *weekly)]
 
 
 def objections(facts: Facts, rules: GovernanceRules) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_governance.governed.needs import may_serve, takes_role
+from model_governance.governed.needs import frozen, judged_otherwise, may_serve, takes_role
 from model_governance.governed.protected import (
     DECISION_TAGS,
     MOVED_ALIASES,
@@ -101,7 +101,7 @@ def alias(ask: Ask, facts: Facts, rules: GovernanceRules) -> list[str]:
         found = takes_role(f"moving the protected alias {alias}", rules.moves.production, ask)
         if ask.value is None or ask.version == facts.standing.champion:
             return found
-        return found + may_serve(ask, facts, rules)
+        return found + may_serve(ask, facts, rules) + judged_otherwise(facts) + frozen(facts, rules)
     return takes_role("setting aliases", (*rules.moves.registration, *rules.moves.production), ask)
 
 

@@ -170,6 +170,25 @@ def test_nothing_is_promoted_while_it_is_frozen() -> None:
     assert decide(back, GOOD, frozen) == ()
 
 
+def test_a_protected_alias_goes_where_the_champion_might() -> None:
+    blue = {
+        "protected_aliases": ["blue"],
+        "freezes": [
+            {"begins": "2026-11-23T11:00:00+00:00", "ends": "2026-11-23T13:00:00+00:00", "reason": "fair"}
+        ],
+    }
+    stale = replace(GOOD.evidence, policy_digest="0" * 64, judged_against="7")
+    facts = replace(GOOD, evidence=stale, policy_digest="p" * 64, reviews=(YES,))
+    move = replace(PROMOTE, action="alias", subject="blue", value="2")
+    found = decide(move, facts, rules(**blue))
+    assert len(found) == 3
+    assert found == decide(PROMOTE, facts, rules(**blue))
+    assert decide(move, replace(GOOD, reviews=(YES,)), rules(protected_aliases=["blue"])) == ()
+    # what is in Production already, and taking the alias away, put nothing there
+    assert decide(replace(move, version="1", value="1"), facts, rules(**blue)) == ()
+    assert decide(replace(move, value=None), facts, rules(**blue)) == ()
+
+
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
