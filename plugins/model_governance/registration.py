@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -121,6 +122,7 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
                 f"version {known.version} of {name!r} holds these files and was in Production before anybody "
                 "judged it: it stays as it is. Its recorded evaluation is what the next version is held against"
             )
+        _link(client, known, evidence)  # approved between the last two steps of a call that was killed
         return _registration(known, bundle, created=False)
     semantic = numbering.semantic_version
     folder = write_bundle(client, bundle)
@@ -132,8 +134,8 @@ def register(model_uri: str, name: str, policy: Policy, *, now: datetime | None 
         version, created = _create_version(client, name, evidence, tags, text)
     else:
         version = _renew(client, known, tags, with_words(text, known.description))
-    _link(client, version, evidence)
     _stand(client, standing, version, passed=bundle.verdict.passed, now=now)
+    _link(client, version, evidence)  # last: it decides nothing, and the next call makes up for it
     return _registration(client.get_model_version(name, version.version), bundle, created=created)
 
 
@@ -228,9 +230,18 @@ def _link(client: MlflowClient, version: ModelVersion, evidence: Evidence) -> No
     if logged is None:
         return
     entry = {"name": version.name, "version": version.version}
-    present = json.loads(logged.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    present = _linked(logged.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
     if entry not in present:
         client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*present, entry])})
+
+
+def _linked(text: str) -> list[Any]:
+    """What the tag lists; nothing where it is no list, as anybody may write a logged model's tags."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _stand(

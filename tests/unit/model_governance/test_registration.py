@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from model_governance import (
     EvidenceError,
@@ -56,6 +58,43 @@ def test_a_version_that_fails_is_kept_with_its_reasons_but_stands_nowhere(
     assert "**Failed 1 of 9 gates.**" in version.description
     with pytest.raises(GateError, match=r"score failed: expected at least 0\.5, got 0\.4 \(worse is of no use\)"):
         done.require_passed()
+
+
+@pytest.mark.parametrize("text", ["nonsense", "{}", "7", "null", 9000 * "["])
+def test_a_tag_of_the_logged_model_that_is_no_list_stops_no_registration(
+    make_model: MakeModel, policy: Policy, text: str
+) -> None:
+    uri, client = make_model(), MlflowClient()
+    client.set_logged_model_tags(uri[8:], {MLFLOW_MODEL_VERSIONS: text})
+    register(uri, "m", policy)
+    assert str(client.get_model_version_by_alias("m", "challenger").version) == "1"
+    assert linked(uri) == [("m", "1")]
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_registration_that_died_before_its_link_is_completed(
+    make_model: MakeModel, policy: Policy, monkeypatch: pytest.MonkeyPatch, approved: bool
+) -> None:
+    uri, client = make_model(), MlflowClient()
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_logged_model_tags", _die)
+        with pytest.raises(KeyboardInterrupt):
+            register(uri, "m", policy)
+    assert str(client.get_model_version_by_alias("m", "challenger").version) == "1"
+    assert linked(uri) == []
+    if approved:
+        promote("m", 1, "Ann", "the first")
+    assert register(uri, "m", policy).version == "1"
+    assert linked(uri) == [("m", "1")]
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def linked(uri: str) -> list[tuple[str, str]]:
+    text = MlflowClient().get_logged_model(uri[8:]).tags.get(MLFLOW_MODEL_VERSIONS, "[]")
+    return [(each["name"], str(each["version"])) for each in json.loads(text)]
 
 
 def test_the_same_files_make_one_version(make_model: MakeModel, policy: Policy) -> None:
