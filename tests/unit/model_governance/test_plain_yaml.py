@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ TWICE = "the key {} stands there twice"
         ("a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
         ("a: 2026-13-45\n", "month must be in"),
         ("[" * 5000, "nested too deeply"),
+        ("[" * 101 + "]" * 101, "at most 100 levels"),
+        ("a: &a [*a]\n", "which never ends"),
+        ("a: 0x" + "f" * 10_000, "a number of 10,002 characters"),
+        ("a: 1" + ":1" * 100_000, "a number of 200,001 characters"),
+        ("a: !!bool perhaps\n", "not of the kind that its tag"),
+        ("a: !!int ''\n", "not of the kind that its tag"),
     ],
 )
 def test_what_is_no_plain_yaml(text: str, said: str) -> None:
@@ -36,6 +43,28 @@ def test_what_is_no_plain_yaml(text: str, said: str) -> None:
 
 def test_what_is_merged_may_be_overridden() -> None:
     assert read_yaml("a: &x {b: 1, d: 4}\nc: {<<: *x, b: 2}\n")["c"] == {"b": 2, "d": 4}
+
+
+@pytest.mark.parametrize("repeat", ["{{<<: [{}]}}", "[{}]", "{{? [{}] : 1}}"])
+@pytest.mark.parametrize("levels", [6, 40])
+def test_a_few_aliases_that_stand_for_millions_of_values_are_refused_at_once(
+    tmp_path: Path, repeat: str, levels: int
+) -> None:
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{n}: &a{n} " + repeat.format(", ".join([f"*a{n - 1}"] * 9)) for n in range(1, levels + 1)]
+    (tmp_path / "MLmodel").write_text("\n".join(lines) + "\n")
+    began = time.process_time()
+    with pytest.raises(EvidenceError, match=r"aliases repeat more than 100,000 values; write them out"):
+        read_artifact(str(tmp_path))
+    assert time.process_time() - began < 2
+
+
+def test_what_is_repeated_a_handful_of_times_is_read() -> None:
+    assert read_yaml("a: &a [1, 2]\nb: [*a, *a]\nc: {<<: {d: *a}}\n") == {
+        "a": [1, 2],
+        "b": [[1, 2], [1, 2]],
+        "c": {"d": [1, 2]},
+    }
 
 
 def test_a_doubled_key_is_refused_wherever_yaml_is_read(tmp_path: Path) -> None:
