@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from model_governance.errors import EvidenceError
 from model_governance.pickles import is_pickle
 from model_governance.plain_yaml import read_yaml
+from model_governance.unpacked import Allowance
 
 __all__ = ["Artifact", "ArtifactFile", "artifact_digest", "read_artifact"]
 
@@ -84,7 +85,8 @@ def read_artifact(location: str) -> tuple[Artifact, dict[str, Any]]:
     with _folder(location) as folder:
         if not (folder / "MLmodel").is_file():
             raise EvidenceError(f"no MLflow model at {location}: expected a folder with a file named MLmodel")
-        files = tuple(_read_file(path, folder) for path in _paths(folder, location))
+        allowance = Allowance()
+        files = tuple(_read_file(path, folder, allowance) for path in _paths(folder, location))
         content = _mlmodel(folder / "MLmodel", location)
     if not isinstance(content, dict):
         raise EvidenceError(f"the MLmodel file at {location} holds no mapping; log the model again")
@@ -161,11 +163,12 @@ def _says_version(path: Path) -> bool:
     return content == written.encode()
 
 
-def _read_file(path: Path, folder: Path) -> ArtifactFile:
+def _read_file(path: Path, folder: Path, allowance: Allowance) -> ArtifactFile:
     with path.open("rb") as stream:
         digest, size = hashlib.file_digest(stream, "sha256"), stream.tell()
         stream.seek(0)
-        pickle = is_pickle(path.name, stream)
+        allowance.begin(size)
+        pickle = is_pickle(path.name, stream, allowance)
     return ArtifactFile(
         path=path.relative_to(folder).as_posix(), size=size, sha256=digest.hexdigest(), pickle=pickle
     )

@@ -7,9 +7,9 @@ import pickletools
 import zipfile
 import zlib
 from pathlib import PurePath
-from typing import IO
+from typing import IO, cast
 
-from model_governance.unpacked import unpacked
+from model_governance.unpacked import Allowance, SpentError, packed_member, unpacked
 
 __all__ = ["is_pickle"]
 
@@ -21,23 +21,35 @@ _CHUNK = 1 << 20
 # Deeper than any tool packs, and more than it packs: whoever does hides something, or wants this never to end.
 _DEEPEST = 3
 _MOST_MEMBERS = 100_000
+# What is no pickle ends within a few; a file of this many makes whoever looks at it wait.
+_MOST_OPCODES = 500_000
+# As long as they take here, in bytes that could be unpacked meanwhile.
+_AN_OPCODE = 256
+_A_LISTED_MEMBER = 2048
+_SHORTEST_LISTED = 46
+# Of others nobody can tell how much they unpack to at once, and what models are packed with knows no others.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
-def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
+def is_pickle(name: str, stream: IO[bytes], allowance: Allowance) -> bool:
     """Whether a file of this name and content, read from its beginning, is a pickle or holds one.
 
     A renamed pickle is a pickle. Covers all protocols, with anything behind their end; archives that hold one
     (torch, keras, npz); NumPy arrays of objects; and any of these compressed, which joblib unpacks unasked. An
     archive that nobody can look through is taken for one: of more than 100,000 files, nested more than three deep,
-    with a member that cannot be unpacked, or with a list of members that Python refuses to read: torch, which is
-    less strict, loads what stands in it.
-
-    Parameters
-    ----------
-    depth : int
-        In how many archives it lies.
+    with a member that cannot be unpacked or is packed in a way of its own, or with a list of members that Python
+    refuses to read: torch, which is less strict, loads what stands in it. So is what the allowance is not enough
+    for, such as a few bytes that unpack to gigabytes, and what reads like a pickle without an end.
     """
+    try:
+        return _is_pickle(name, stream, allowance, 0)
+    except (SpentError, MemoryError):  # a compressed stream says itself how much memory it wants
+        return True
+
+
+def _is_pickle(name: str, stream: IO[bytes], allowance: Allowance, depth: int) -> bool:
+    """The same of what lies in so many archives."""
     if PurePath(name).suffix.lower() in _SUFFIXES:
         return True
     head = stream.read(_ARRAY_HEADER)
@@ -45,34 +57,50 @@ def is_pickle(name: str, stream: IO[bytes], *, depth: int = 0) -> bool:
         return b"'|O'" in head
     stream.seek(0)
     # What only seems to be compressed is looked at as it is, too.
-    if (inner := unpacked(stream)) is not None and (depth >= _DEEPEST or is_pickle("", inner, depth=depth + 1)):
+    inner = unpacked(stream, allowance)
+    if inner is not None and (depth >= _DEEPEST or _is_pickle("", inner, allowance, depth + 1)):
         return True
     stream.seek(0)
     if head.startswith(b"PK\x03\x04"):
-        return depth >= _DEEPEST or _is_archive_of_pickles(stream, depth)
-    return _unpickles(stream)
+        return depth >= _DEEPEST or _is_archive_of_pickles(stream, allowance, depth)
+    return _unpickles(stream, allowance)
 
 
-def _is_archive_of_pickles(stream: IO[bytes], depth: int) -> bool:
+class _Listed:
+    """An archive whose list of members, which `ZipFile` takes apart at once, is paid for as it is read."""
+
+    def __init__(self, stream: IO[bytes], allowance: Allowance) -> None:
+        self._stream, self._allowance = stream, allowance
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+
+    def read(self, count: int = -1) -> bytes:
+        self._allowance.spend(max(count, 0) // _SHORTEST_LISTED * _A_LISTED_MEMBER)
+        return self._stream.read(count)
+
+
+def _is_archive_of_pickles(stream: IO[bytes], allowance: Allowance, depth: int) -> bool:
     try:
-        archive = zipfile.ZipFile(stream)
+        archive = zipfile.ZipFile(cast("IO[bytes]", _Listed(stream, allowance)))
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return True
+    archive.fp = stream
     with archive:
         members = archive.infolist()
-        return len(members) > _MOST_MEMBERS or any(_may_hold(archive, each, depth) for each in members)
+        return len(members) > _MOST_MEMBERS or any(_may_hold(archive, each, allowance, depth) for each in members)
 
 
-def _may_hold(archive: zipfile.ZipFile, each: zipfile.ZipInfo, depth: int) -> bool:
+def _may_hold(archive: zipfile.ZipFile, each: zipfile.ZipInfo, allowance: Allowance, depth: int) -> bool:
     """Whether a member is a pickle; of one that cannot be unpacked here, nobody can say that it is none."""
+    if each.compress_type not in _PACKINGS:
+        return True
     try:
-        with archive.open(each) as member:
-            return is_pickle(each.filename, member, depth=depth + 1)
+        with packed_member(archive, each, allowance) as member:
+            return _is_pickle(each.filename, member, allowance, depth + 1)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError):
         return True
 
 
-def _unpickles(stream: IO[bytes]) -> bool:
+def _unpickles(stream: IO[bytes], allowance: Allowance) -> bool:
     """Whether `pickle.load` would read on from here until a STOP; it never looks at what comes behind.
 
     No argument is looked into, so that this takes all that `pickle.load` takes. A few bytes of weights or text can
@@ -80,17 +108,18 @@ def _unpickles(stream: IO[bytes]) -> bool:
     """
     stack: list[bool] = []  # True for a mark, False for any other object
     declared = looked_up = False
-    while (code := stream.read(1)) and (opcode := _OPCODES.get(code.decode("latin-1"))):
+    for _ in range(_MOST_OPCODES):
+        if not (code := stream.read(1)) or not (opcode := _OPCODES.get(code.decode("latin-1"))):
+            return False
+        allowance.spend(_AN_OPCODE)
         if not _skip_argument(stream, opcode.arg):
             return False
         declared = declared or opcode.name == "PROTO"
         looked_up = looked_up or opcode.name in _LOOK_UP
         wanted = len(opcode.stack_before)
         if pickletools.markobject in opcode.stack_before:
-            if True not in stack:
+            if not _pop_mark(stack):
                 return False
-            while not stack.pop():
-                pass
             wanted = opcode.stack_before.index(pickletools.markobject)
         if wanted > len(stack):
             return False
@@ -98,6 +127,14 @@ def _unpickles(stream: IO[bytes]) -> bool:
             return declared or looked_up
         del stack[len(stack) - wanted :]
         stack += [kind is pickletools.markobject for kind in opcode.stack_after]
+    return True
+
+
+def _pop_mark(stack: list[bool]) -> bool:
+    """Take all down to the last mark, and it; False where there is none."""
+    while stack:
+        if stack.pop():
+            return True
     return False
 
 
@@ -107,7 +144,7 @@ def _skip_argument(stream: IO[bytes], argument: pickletools.ArgumentDescriptor |
         return True
     if argument.n == pickletools.UP_TO_NEWLINE:
         lines = 2 if argument is pickletools.stringnl_noescape_pair else 1
-        return all(stream.readline().endswith(b"\n") for _ in range(lines))
+        return all(_skip_line(stream) for _ in range(lines))
     length = argument.n
     if length < 0:
         prefix = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT8U: 8}.get(length, 4)
@@ -115,3 +152,10 @@ def _skip_argument(stream: IO[bytes], argument: pickletools.ArgumentDescriptor |
     while length > 0 and (chunk := stream.read(min(length, _CHUNK))):
         length -= len(chunk)
     return length <= 0
+
+
+def _skip_line(stream: IO[bytes]) -> bool:
+    while line := stream.readline(_CHUNK):
+        if line.endswith(b"\n"):
+            return True
+    return False

@@ -10,7 +10,9 @@ import lzma
 import pickle
 import re
 import shutil
+import struct
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,10 +23,14 @@ import joblib
 import mlflow
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mlflow.utils.yaml_utils import write_yaml
 
 from model_governance import EvidenceError
 from model_governance.artifact import read_artifact
+from model_governance.pickles import is_pickle
+from model_governance.unpacked import Allowance
 
 
 @pytest.fixture
@@ -160,6 +166,100 @@ def test_what_cannot_be_unpacked_hides_no_pickle_behind_it(folder: Path) -> None
     (folder / "a.zip").write_bytes(content[:at] + b"\xff\xff" + content[at + 2 :])
     artifact, _ = read_artifact(str(folder))
     assert {file.path: file.pickle for file in artifact.files}["a.zip"]
+
+
+def _deflated(members: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def _listed_again(archive: bytes, times: int) -> bytes:
+    """An archive of one member, with a list that names its place so many times."""
+    at, end = archive.index(b"PK\x01\x02"), archive.index(b"PK\x05\x06")
+    listed = archive[at:end] * times
+    counts = struct.pack("<4H2IH", 0, 0, times % 65536, times % 65536, len(listed), at, 0)
+    return archive[:at] + listed + b"PK\x05\x06" + counts
+
+
+# A pickle's opcode that is followed by more than there is: whoever looks for its end reads on.
+_READS_ON = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62)
+_ZEROS = bytes(1 << 24)
+
+
+def _gigabytes(pack: Callable[[bytes], bytes]) -> bytes:
+    """Packed streams, one behind another, that unpack to 2 GiB."""
+    return pack(_READS_ON) + pack(_ZEROS) * 128
+
+
+_BOMBS: dict[str, Callable[[], bytes]] = {
+    "gzip": lambda: gzip.compress(gzip.compress(_gigabytes(gzip.compress))),
+    "zlib": lambda: zlib.compress(_gigabytes(zlib.compress)),
+    "bz2": lambda: _gigabytes(bz2.compress),
+    "xz": lambda: lzma.compress(_gigabytes(lzma.compress)),
+    "members that hold nothing": lambda: gzip.compress(gzip.compress(gzip.compress(b"") * 1_000_000)),
+    "a zip of much": lambda: _deflated({f"{n}": _READS_ON + _ZEROS for n in range(32)}),
+    "a zip of bz2": lambda: _deflated({"w": _READS_ON + _ZEROS * 16}, zipfile.ZIP_BZIP2),
+    "a zip of gzip": lambda: _deflated({"w": gzip.compress(_gigabytes(gzip.compress))}),
+    "one place listed often": lambda: _listed_again(_deflated({"w": _READS_ON + _ZEROS}), 10_000),
+    "an archive listed often": lambda: _listed_again(_deflated({"w": _listed_again(_zip("w"), 60_000)}), 10_000),
+    "a long list": lambda: _deflated({"w": _listed_again(_zip("w"), 1_000_000)}),
+    "opcodes": lambda: b"\x80\x04" + b"N0" * 5_000_000,
+    "packed opcodes": lambda: gzip.compress(b"\x80\x04" + b"N0" * 5_000_000),
+    "marks": lambda: b"\x80\x04" + b"N" * 100_000 + b"(t0" * 200_000,
+}
+
+
+@pytest.mark.parametrize("kind", _BOMBS)
+def test_what_would_never_be_looked_through_is_taken_for_a_pickle_at_once(folder: Path, kind: str) -> None:
+    content = _BOMBS[kind]()
+    (folder / "a.bin").write_bytes(content)
+    (folder / "z.bin").write_bytes(gzip.compress(b"0.25 0.5\n" * 1000))
+    began = time.process_time()
+    artifact, _ = read_artifact(str(folder))
+    assert time.process_time() - began < 2.5
+    found = {file.path: file.pickle for file in artifact.files}
+    assert (found["a.bin"], found["z.bin"]) == (True, False), "no other file is blamed for it"
+
+
+_PACKS: list[Callable[[bytes], bytes]] = [
+    gzip.compress,
+    bz2.compress,
+    lzma.compress,
+    zlib.compress,
+    partial(_zip, "weights"),
+    lambda content: _deflated({"a.json": b"{}", "weights": content}),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    content=st.one_of(
+        st.sampled_from([_harmful(protocol) for protocol in range(6)]),
+        st.builds(lambda data: b"{" + data, st.binary(max_size=5000)),
+        st.builds(lambda shape: _npy(np.zeros(shape)), st.integers(0, 2_000_000)),
+        st.builds(lambda seed: _npy(np.random.default_rng(seed).normal(size=2000)), st.integers(0, 9)),
+    ),
+    packs=st.lists(st.sampled_from(range(len(_PACKS))), max_size=2),
+)
+def test_packing_changes_nothing_of_what_a_file_is(content: bytes, packs: list[int]) -> None:
+    harmful = b"print" in content and not content.startswith(b"{")
+    for pack in packs:
+        content = _PACKS[pack](content)
+    allowance = Allowance()
+    allowance.begin(len(content))
+    # a zip is read from its end, which only a file or another zip can show
+    last_zip = max((n for n, pack in enumerate(packs) if pack >= 4), default=-1)
+    hidden = last_zip >= 0 and any(pack < 4 for pack in packs[last_zip + 1 :])
+    assert is_pickle("a.bin", io.BytesIO(content), allowance) is (harmful or hidden)
+
+
+def test_an_archive_of_many_weights_that_hold_zeros_is_looked_through(folder: Path) -> None:
+    np.savez_compressed(folder / "a.npz", **{f"layer{n}": np.zeros(1 << 15) for n in range(1000)})
+    artifact, _ = read_artifact(str(folder))
+    assert not any(file.pickle for file in artifact.files)
 
 
 def test_the_digest_is_that_of_names_sizes_and_contents(folder: Path) -> None:
