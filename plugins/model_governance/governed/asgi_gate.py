@@ -257,5 +257,6 @@ async def _tell(
 def _user(scope: Scope) -> str | None:
     """Who tries to log in; on gateway routes, as MLflow reads it, another header may carry the log-in."""
     headers = Headers(scope=scope)
-    at_gateway = scope["path"].startswith(f"{os.environ.get(STATIC_PREFIX_ENV_VAR, '').rstrip('/')}/gateway/")
+    path = scope["path"].removeprefix(os.environ.get(STATIC_PREFIX_ENV_VAR, "").rstrip("/"))
+    at_gateway = path.startswith("/gateway/")
     return login_name((at_gateway and headers.get("X-MLflow-Authorization")) or headers.get("Authorization"))

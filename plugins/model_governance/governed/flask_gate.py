@@ -260,7 +260,7 @@ class FlaskGate:
                 g.governance_told = True
                 self._tell(actor, "too many failed log-ins")
         elif status == 401:
-            if user := login_name(request.headers.get("Authorization")):
+            if (user := login_name(request.headers.get("Authorization"))) is not None:
                 self.logins.failed(user, actor.address)
                 self._tell(actor, "failed log-in", {"tried": user})
             elif kind is not Kind.READ:

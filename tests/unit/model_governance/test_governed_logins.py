@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+from fastapi.testclient import TestClient
+from flask import Flask, g
+from mlflow.server import auth
 from sqlalchemy import Engine, create_engine
+from werkzeug.datastructures import Authorization
 
+from model_governance.governed.asgi_gate import guard_fastapi
+from model_governance.governed.audit import records
+from model_governance.governed.flask_gate import FlaskGate
 from model_governance.governed.redaction import redact, redact_logs
 from model_governance.governed.tables import create_tables
 from model_governance.governed.throttle import FailedLogins, login_name
+from model_governance.governed.witness import Witness
 
 
 def test_who_fails_too_often_waits_until_the_window_has_passed() -> None:
@@ -137,14 +150,102 @@ def test_a_database_that_is_away_lets_each_worker_count_for_itself(tmp_path: Pat
     [
         ("Basic cml0YTpwYXNz", "rita"),
         ("basic cml0YTpwYXNz", "rita"),
+        # as werkzeug reads it, and as MLflow's FastAPI routes do
+        ("Basic  cml0YTpwYXNz", "rita"),
+        ("Basic cml0YTpwYXNz \t", "rita"),
+        ("Basic\tcml0YTpwYXNz", "rita"),
+        ("Basic\x0bcml0YTpwYXNz", "rita"),
+        ("Basic cml0!YTpwYXNz!", "rita"),
+        ("Basic cml0YTpwYXNzd29y====", "rita"),
+        ("Basic cm9sZjrDqQ==", "rolf"),
         ("Basic not base64", ""),
-        ("Bearer cml0YTpwYXNz", None),
+        ("Basic cml0YTpwYXN", ""),
+        ("Basic r\xeeta", ""),
+        ("Basic", ""),
+        (" ", ""),
+        ("Bearer cml0YTpwYXNz", ""),
+        (f"Bearer  gov_0123456789abcdef_{43 * 'x'}", "gov_0123456789abcdef"),
         ("", None),
         (None, None),
     ],
 )
 def test_the_name_of_a_log_in(header: str | None, name: str | None) -> None:
     assert login_name(header) == name
+
+
+@pytest.fixture
+def gate(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> FlaskGate:
+    """One that only lets guessers wait, before an MLflow that knows rita."""
+
+    def known(user: str, password: str) -> SimpleNamespace | None:
+        return SimpleNamespace(username=user, id=1) if (user, password) == ("rita", "right") else None
+
+    monkeypatch.setattr(auth, "_USER_AUTH_CACHE", {})
+    monkeypatch.setattr(auth, "_authenticate_cached", known)
+    unused: Any = None
+    logins, witness = FailedLogins(engine), Witness(engine)
+    return FlaskGate(unused, unused, unused, witness, unused, logins, lambda _: False)
+
+
+def at_flask(gate: FlaskGate) -> Callable[[dict[str, str]], int]:
+    app = Flask("guessed at")
+
+    def log_in() -> Any:
+        known = auth.authenticate_request_basic_auth()
+        if not isinstance(known, Authorization):
+            return known
+        g.mlflow_authenticated_user = known.username
+        return None
+
+    gate.before_login(app)
+    app.before_request(log_in)
+    app.add_url_rule("/runs", "_search_runs", lambda: "runs", methods=["POST"])
+    gate.after_login(app)
+    return lambda headers: app.test_client().post("/runs", headers=headers).status_code
+
+
+def at_fastapi(gate: FlaskGate) -> Callable[[dict[str, str]], int]:
+    app = FastAPI()
+
+    async def log_in(asked: Request, call_next: Any) -> Any:
+        known = auth._authenticate_fastapi_request(asked)
+        return PlainTextResponse("who?", 401) if known is None else await call_next(asked)
+
+    app.middleware("http")(log_in)
+    app.add_api_route("/files", lambda: "files", name="files")
+    guard_fastapi(app, gate)
+    return lambda headers: TestClient(app).get("/files", headers=headers).status_code
+
+
+@pytest.mark.parametrize("place", [at_flask, at_fastapi])
+@pytest.mark.parametrize(
+    "spelling", ["Basic {}", "Basic  {}", "basic \t{}", "Basic\t{}", "Basic {}!", "Basic {}=="]
+)
+def test_guesses_are_counted_however_the_log_in_is_spelled(
+    gate: FlaskGate, place: Callable[[FlaskGate], Callable[[dict[str, str]], int]], spelling: str
+) -> None:
+    ask = place(gate)
+
+    def guess(password: str) -> int:
+        credentials = base64.b64encode(f"rita:{password}".encode()).decode()
+        return ask({"Authorization": spelling.format(credentials)})
+
+    assert [guess(f"guess-{number}") for number in range(12)] == [401] * 10 + [429] * 2
+    assert guess("right") == 429
+    told = [each for each in records(gate.witness.engine) if each.comment == "failed log-in"]
+    assert [(each.outcome, (each.detail or {})["tried"]) for each in told] == [("refused", "rita")] * 10
+
+
+@pytest.mark.parametrize("place", [at_flask, at_fastapi])
+def test_guesses_count_whatever_the_header_says(
+    gate: FlaskGate, place: Callable[[FlaskGate], Callable[[dict[str, str]], int]]
+) -> None:
+    ask = place(gate)
+    assert [ask({}) for _ in range(12)] == [401] * 12, "a browser that was not asked yet"
+    tokens = [{"Authorization": f"Bearer gov_{number:016x}_{43 * 'x'}"} for number in range(50)]
+    assert [ask(each) for each in tokens] == [401] * 50
+    assert ask({"Authorization": "Digest rita"}) == 429
+    assert gate.logins.wait("rita", "127.0.0.1") or gate.logins.wait("rita", "testclient")
 
 
 @pytest.mark.parametrize(
