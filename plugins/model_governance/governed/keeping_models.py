@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,9 @@ from mlflow.entities.model_registry.model_version_stages import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.prompt.registry_utils import handle_resource_already_exist_error, has_prompt_tag
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
-from mlflow.utils.validation import _validate_model_name
+from mlflow.utils.validation import _validate_model_name, _validate_model_renaming
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.exc import PendingRollbackError
@@ -56,6 +57,7 @@ class KeepingModels(Deciding):
     ) -> RegisteredModel:
         """Create a model, and write down who did."""
         _validate_model_name(name)
+        self._require_visible(name)
 
         def do(open_: Open) -> RegisteredModel:
             try:
@@ -92,6 +94,8 @@ class KeepingModels(Deciding):
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Rename a model that never served, with everything that is known of it."""
+        _validate_model_renaming(new_name)
+        self._require_visible(new_name)
 
         def do(open_: Open) -> RegisteredModel:
             renamed = super(KeepingModels, self).rename_registered_model(name, new_name)
@@ -129,6 +133,18 @@ class KeepingModels(Deciding):
 
         self._asked("tag", name, do, subject=key)
 
+    def _require_visible(self, name: str) -> None:
+        """Refuse a name that looks like another's, so that nobody decides on one model and means the other.
+
+        One that is there already is read and deleted as ever.
+        """
+        if self.rules.enforce and (name != name.strip() or any(map(_is_unseen, name))):
+            raise MlflowException(
+                "expected a model's name without blanks at its ends and without characters that nobody sees, got "
+                f"{name!r}; leave them out",
+                INVALID_PARAMETER_VALUE,
+            )
+
     def _told(self, session: Session, model: Any) -> RegisteredModel:
         """MLflow's entity of a model's row."""
         newest = {"workspace": DEFAULT_WORKSPACE_NAME, "of": model.name}
@@ -138,6 +154,17 @@ class KeepingModels(Deciding):
         ]
         told: RegisteredModel = model.to_mlflow_entity(preloaded_latest_versions=versions)
         return told
+
+
+def _is_unseen(character: str) -> bool:
+    """Whether it controls or formats what stands around it, or stands for nothing.
+
+    Examples
+    --------
+    >>> [_is_unseen(each) for each in ("\\n", "\\u202e", "\\ud800", " ", "é")]
+    [True, True, True, False, False]
+    """
+    return unicodedata.category(character).startswith("C")
 
 
 @event.listens_for(SqlRegisteredModel, "init")

@@ -15,10 +15,13 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from governed_office import Office, People, open_office
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.exceptions import MlflowException
 
+from model_governance.governed.current_policy import ServerPolicy
 from model_governance.governed.pages.mlflow_server import ServerFiles
 from model_governance.governed.pages.site import pages_blueprint
 from model_governance.governed.pages.sources import Sources
+from model_governance.rules.governance import GovernanceRules
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,37 @@ def test_a_decision_without_a_reason_is_none(office: Office, challenger: ModelVe
     assert not json.loads(office.at("aud").get("/api/version", name="m", version=str(challenger.version))[1])[
         "reviews"
     ]
+
+
+@pytest.mark.parametrize("name", ["m ", " m", "m\n", "\u202em", "m\u200b", "m\x00", "\ud800m"])
+def test_a_name_that_looks_like_another_is_none(office: Office, name: str) -> None:
+    with office.as_("ann"), pytest.raises(MlflowException, match="expected a model's name without") as caught:
+        office.store.create_registered_model(name)
+    assert (caught.value.error_code, repr(name) in caught.value.message) == ("INVALID_PARAMETER_VALUE", True)
+    with office.as_("otto"), pytest.raises(MlflowException, match="expected a model's name without"):
+        office.store.rename_registered_model("m", name)
+
+
+def test_a_decision_stays_on_the_model_whose_name_was_given(
+    office: Office, challenger: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, office.as_("ann"):
+        patch.setattr(office.store, "server_policy", ServerPolicy(GovernanceRules(enforce=False)))
+        office.store.create_registered_model("m ")  # as one from before the rule
+        office.store.create_model_version("m ", "/nowhere")
+    body = {"version": str(challenger.version), "verdict": "changes", "comment": "meant for the other"}
+    assert office.at("rob").ask("/review", name="m ", **body)[0] == 404
+    assert not told_of(office, str(challenger.version))["reviews"]
+    status, told = office.at("rob").ask("/review", name="m ", **body | {"version": "1"})
+    assert (status, told_of(office, "1")["reviews"][-1]["reviewer"]) == (200, "rita"), told
+    assert "meant for the other" in office.at("rob").get("/version", name="m ", version="1")[1]
+    with office.as_("ann"):
+        office.store.create_registered_model("gone")  # what is refused at making is deleted as ever
+    with monkeypatch.context() as patch, office.as_("ann"):
+        patch.setattr(office.store, "server_policy", ServerPolicy(GovernanceRules(enforce=False)))
+        office.store.rename_registered_model("gone", "gone ")
+    with office.as_("ann"):
+        office.store.delete_registered_model("gone ")
 
 
 def test_a_page_that_is_older_than_the_evidence_decides_nothing(office: Office, challenger: ModelVersion) -> None:

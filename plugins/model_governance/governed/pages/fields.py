@@ -12,6 +12,7 @@ __all__ = ["Fields"]
 
 _LONGEST = 512
 _LONGEST_COMMENT = 1000
+_EXACT = frozenset({"name", "user"})  # a model or a log-in may be another's but for a blank at its end
 
 
 class Fields:
@@ -51,7 +52,8 @@ class Fields:
             raise MlflowException.invalid_parameter_value(
                 f"{name} must be a text of at most {_LONGEST} characters"
             )
-        return str(value).strip() or None
+        text = str(value)
+        return text if name in _EXACT and text.strip() else text.strip() or None
 
     def text(self, name: str) -> str:
         """A text that must be there."""
