@@ -14,10 +14,14 @@ import pytest
 from flask import Flask
 from flask_wtf import CSRFProtect
 from governed_office import Office, People, open_office
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
+from model_governance.evidence import Evaluated, Evidence
 from model_governance.governed.current_policy import ServerPolicy
+from model_governance.governed.pages import evidence
 from model_governance.governed.pages.mlflow_server import ServerFiles
 from model_governance.governed.pages.site import pages_blueprint
 from model_governance.governed.pages.sources import Sources
@@ -238,6 +242,38 @@ def test_pictures_of_the_evidence_are_shown_and_no_others(office: Office, challe
     # who may not read the experiment sees the version, not its pictures
     status, page = office.at("eve").get("/version", name="m", version=number)
     assert (status, "<img" in page, "passed all" in said(page)) == (200, False, True)
+
+
+def test_pictures_are_of_the_runs_that_measured(office: Office, challenger: ModelVersion) -> None:
+    number, client = str(challenger.version), MlflowClient()
+    own = challenger.tags["source_run_id"]
+    shown = office.at("rita").get("/version", name="m", version=number)[1].count("<img")
+    with office.as_("ann"):
+        for each in range(24):  # as many as a page shows
+            client.log_image(own, Image.new("RGB", (8, 8)), f"plots/{each}.png")
+    assert office.at("rita").get("/version", name="m", version=number)[1].count("<img") == shown == 2
+    picture = {"name": "m", "version": number, "run": own, "path": "plots/0.png"}
+    assert office.at("rita").get("/picture", **picture)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "of_all", "runs"),
+    [
+        (("measuring", "robust", "measuring"), "measuring", ["measuring", "robust"]),
+        (("own", "robust"), "own", ["own", "robust"]),
+        ((), "measuring", ["measuring"]),
+        ((), None, ["own"]),
+    ],
+)
+def test_the_models_own_run_shows_pictures_where_it_measured(
+    evaluations: tuple[str, ...], of_all: str | None, runs: list[str]
+) -> None:
+    shown = Evidence.model_construct(
+        run_id="own",
+        evaluation_run_id=of_all,
+        evaluations=tuple(Evaluated(kind="k", run_id=each, began=1, digest="d") for each in evaluations),
+    )
+    assert list(evidence._measuring(shown)) == runs
 
 
 def test_what_nobody_may_read_is_not_there(office: Office) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mlflow.entities import Run
@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from model_governance.bundle import Bundle, bundle_in, bundle_place
 from model_governance.change_log import Differences, differences
 from model_governance.errors import GovernanceError
+from model_governance.evidence import Evidence
 from model_governance.governed.pages.sources import RunFiles
 
 __all__ = ["Comparison", "Figure", "Picture", "Shown", "compare", "pictures", "read_picture", "read_shown"]
@@ -35,7 +36,8 @@ class Shown:
     figures : mapping of str to float
         Metrics of the bundle, or of the version's run where it has no bundle.
     runs : tuple of str
-        Runs whose files belong to the evidence and that the reader may see; the version's own first.
+        Runs that measured and that the reader may see, that of the quality first; the version's own where none is
+        known to have.
     """
 
     bundle: Bundle | None
@@ -107,10 +109,15 @@ def read_shown(files: RunFiles, version: ModelVersion, may_read: Callable[[str],
             bundle = bundle_in(root, version)
     except (GovernanceError, MlflowException, OSError) as error:
         return _without_bundle(files, version, may_read, getattr(error, "message", "") or str(error))
-    evidence = bundle.evidence
-    runs = dict.fromkeys([evidence.run_id, *(each.run_id for each in evidence.evaluations)])
-    figures = {name: metric.value for name, metric in evidence.metrics.items()}
-    return Shown(bundle, "", figures, tuple(each for each in runs if _visible(files, each, may_read)))
+    figures = {name: metric.value for name, metric in bundle.evidence.metrics.items()}
+    runs = tuple(each for each in _measuring(bundle.evidence) if _visible(files, each, may_read))
+    return Shown(bundle, "", figures, runs)
+
+
+def _measuring(evidence: Evidence) -> Iterable[str]:
+    """Runs that measured; the model's own, whose author writes into it at any time, where no other did."""
+    measured = dict.fromkeys(each.run_id for each in evidence.evaluations)
+    return measured or (evidence.evaluation_run_id or evidence.run_id,)
 
 
 def _without_bundle(
