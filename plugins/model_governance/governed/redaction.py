@@ -25,8 +25,9 @@ _SECRETS = (
     (
         re.compile(
             r"""((?:[\w-]*(?:password|passwd|secret|token|(?:api|access)[_-]?key|signature|credential))["']?\s*[=:]\s*)"""
-            r"""(?:"[^"]*"|'[^']*'|[^\s&,;"'}\])]+)""",
-            re.IGNORECASE,
+            # quoted: up to the quote that no backslash stands before, or to the end where there is none
+            r"""(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|[^\s&,;"'}\])]+)""",
+            re.IGNORECASE | re.DOTALL,
         ),
         rf"\1{_BLOT}",
     ),
