@@ -44,11 +44,12 @@ from model_governance.governed.transactions import Transactions, sessions
 from model_governance.governed.waiting_line import bound_waits
 from model_governance.rules.governance import GovernanceRules
 
-__all__ = ["Deciding", "Open", "database_of"]
+__all__ = ["Deciding", "Open", "database_of", "version_number"]
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _SOMEBODY = "(somebody)"  # who is asked about and never written down
+_LAST_VERSION = 2**31 - 1  # of the column in MLflow's database
 _SCHEMES = ("governed+sqlite", "governed+postgresql")
 
 
@@ -290,13 +291,29 @@ class Deciding(SqlAlchemyStore):
 
     def _row(self, session: Session, name: str, version: str | int) -> records.VersionRow:
         _validate_model_name(name)
-        key = {"workspace": DEFAULT_WORKSPACE_NAME, "name": name, "version": int(version)}
+        key = {"workspace": DEFAULT_WORKSPACE_NAME, "name": name, "version": version_number(version)}
         row: records.VersionRow = session.get(SqlModelVersion, key)
         if row is None or row.current_stage == STAGE_DELETED_INTERNAL:
             raise MlflowException(
                 f"Model Version (name={name}, version={version}) not found", RESOURCE_DOES_NOT_EXIST
             )
         return row
+
+
+def version_number(version: str | int) -> int:
+    """A version's number as MLflow reads it.
+
+    Raises
+    ------
+    MlflowException
+        INVALID_PARAMETER_VALUE where it is none, or none that a database holds.
+    """
+    number: int = _validate_model_version(version)
+    if abs(number) > _LAST_VERSION:
+        raise MlflowException(
+            f"version is {number}; expected a number from 1 to {_LAST_VERSION}", INVALID_PARAMETER_VALUE
+        )
+    return number
 
 
 def _create_tables(engine: Engine) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
 
 from model_governance.governed import records
-from model_governance.governed.deciding import Deciding, Open
+from model_governance.governed.deciding import Deciding, Open, version_number
 
 __all__ = ["KeepingModels"]
 
@@ -144,6 +144,10 @@ class KeepingModels(Deciding):
                 f"{name!r}; leave them out",
                 INVALID_PARAMETER_VALUE,
             )
+
+    def _get_sql_model_version(self, session: Session, name: str, version: str | int, eager: bool = False) -> Any:
+        """A version's row, as MLflow reads it; what no database holds is a sentence and no failure of it."""
+        return super()._get_sql_model_version(session, name, version_number(version), eager)
 
     def _told(self, session: Session, model: Any) -> RegisteredModel:
         """MLflow's entity of a model's row."""

@@ -157,6 +157,27 @@ def test_a_decision_stays_on_the_model_whose_name_was_given(
         office.store.delete_registered_model("gone ")
 
 
+@pytest.mark.parametrize("number", [str(2**31), str(10**20), "-" + str(10**20)])
+def test_a_version_that_no_database_holds_is_a_sentence(office: Office, number: str) -> None:
+    sentence = f"version is {number}; expected a number from 1 to {2**31 - 1}"
+    for path in ("/version", "/api/version", "/compliance", "/picture"):
+        status, page = office.at("aud").get(path, name="m", version=number, run="r", path="p.png")
+        assert (status, sentence in said(page)) == (400, True), path
+    body = {"name": "m", "version": number, "verdict": "approve", "comment": "c", "reason": "c"}
+    for call in ("/review", "/promote", "/break-glass"):
+        status, told = office.at("rita").ask(call, **body)
+        assert (status, told["message"]) == (400, sentence), call
+    with office.as_("ann"), pytest.raises(MlflowException, match=sentence):
+        office.store.set_model_version_tag("m", number, ModelVersionTag("a", "b"))
+
+
+@pytest.mark.parametrize("path", ["/access", "/api/access"])
+@pytest.mark.parametrize("days", ["0", "36501", str(10**18 - 1), str(10**20), "-1", "x"])
+def test_days_that_no_calendar_holds_are_a_sentence(office: Office, path: str, days: str) -> None:
+    status, page = office.at("aud").get(path, days=days)
+    assert (status, "expected a number from 1 to 36500" in said(page)) == (400, True)
+
+
 def test_a_page_that_is_older_than_the_evidence_decides_nothing(office: Office, challenger: ModelVersion) -> None:
     number = str(challenger.version)
     old = seal_of(office, number)

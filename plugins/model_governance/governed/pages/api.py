@@ -159,7 +159,7 @@ def _add_roles(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/api/access", endpoint="api_access")
     def access() -> Response:
         require_audit(sources)
-        days = Fields.query().number("days", 90, least=1)
+        days = Fields.query().number("days", 90, least=1, most=36_500)
         return jsonify(access=[_written(each) for each in review_access(sources, timedelta(days=days))])
 
 

@@ -12,6 +12,7 @@ __all__ = ["Fields"]
 
 _LONGEST = 512
 _LONGEST_COMMENT = 1000
+_MOST = 10**18 - 1  # what every database holds
 _EXACT = frozenset({"name", "user"})  # a model or a log-in may be another's but for a blank at its end
 
 
@@ -80,11 +81,14 @@ class Fields:
             raise MlflowException.invalid_parameter_value(f"{name} is {value!r}; expected {', '.join(allowed)}")
         return value
 
-    def number(self, name: str, default: int, least: int = 0) -> int:
-        """A whole number, `least` or more."""
+    def number(self, name: str, default: int, least: int = 0, most: int = _MOST) -> int:
+        """A whole number from `least` to `most`."""
         value = self.optional(name)
         if value is None:
             return default
-        if not value.isascii() or not value.isdigit() or not least <= int(value[:18]) or len(value) > 18:
-            raise MlflowException.invalid_parameter_value(f"{name} is {value!r}; expected a number from {least}")
+        digits = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
+        if not digits or not least <= int(value) <= most:
+            raise MlflowException.invalid_parameter_value(
+                f"{name} is {value!r}; expected a number from {least}{'' if most == _MOST else f' to {most}'}"
+            )
         return int(value)

@@ -239,7 +239,7 @@ def _add_audit(blueprint: Blueprint, sources: Sources) -> None:
     @blueprint.get("/access", endpoint="access")
     def access() -> str:
         require_audit(sources)
-        days = Fields.query().number("days", 90, least=1)
+        days = Fields.query().number("days", 90, least=1, most=36_500)
         return render_template(
             "governance/access.html", accesses=review_access(sources, timedelta(days=days)), days=days
         )
