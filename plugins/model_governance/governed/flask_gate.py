@@ -26,6 +26,7 @@ from model_governance.governed.endpoints import FLASK, PAGES, SIGN_UP, Kind, kin
 from model_governance.governed.keeping_in import keeps_out, model_of
 from model_governance.governed.origins import FOREIGN, is_foreign
 from model_governance.governed.questions import NO_FILES
+from model_governance.governed.records import LOGGED_MODEL
 from model_governance.governed.refusals import (
     RefusedError,
     Registry,
@@ -225,13 +226,13 @@ class FlaskGate:
 
     def _require_own_source(self, actor: Actor, source: Source) -> None:
         """Refuse to register what somebody else measured: from then on its maker could not write there either."""
-        named = named_in(source.uri)
-        if urlsplit(source.uri).scheme == "models" and not named:
+        inside = named_in(source.uri)
+        if urlsplit(source.uri).scheme == "models" and not inside:
             return  # a copy of a registered version, which is kept already
-        things = [*named, *things(), *([(LOGGED_MODEL, source.model_id)] if source.model_id else [])]
+        own = [*inside, *things(), *([(LOGGED_MODEL, source.model_id)] if source.model_id else [])]
         # an experiment's files may have been laid among those of another one's run
-        around = [named_in(self.guard.folder(kind, identity)) for kind, identity in things]
-        require_own(self.writes, actor, [*things, *chain.from_iterable(around)])
+        around = [named_in(self.guard.folder(kind, identity)) for kind, identity in own]
+        require_own(self.writes, actor, [*own, *chain.from_iterable(around)])
 
     def _write_down_read(self, actor: Actor) -> None:
         path = _as_mlflow_reads(request.args.get("path") or request.args.get("artifact_file_path") or "")
