@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model_governance.artifact import artifact_digest
 from model_governance.binding import metrics_digest, table_digests
 from model_governance.errors import EvidenceError, TamperError
+from model_governance.governing import governing
 from model_governance.source import Source, locate
 
 __all__ = [
@@ -44,6 +45,7 @@ EVALUATION_TAG = "governance.evaluation"
 
 # A kind begins with a letter and has no hyphen, so it is never taken for a logged model's id, which has one.
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_CLOCKS_DIFFER_BY = 3_600_000  # ms; what begins later was not measured
 
 
 class _Record(BaseModel):
@@ -146,7 +148,7 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
     # A metric that is logged next shall not seem to be of this evaluation's last millisecond.
     while _now() <= ended:
         time.sleep(0.0005)
-    client, run_id = MlflowClient(), _measuring_run(source, began)
+    client, run_id = MlflowClient(), _measuring_run(source, began, ended)
     record = _Record(began=began, ended=ended, digest=before, tables=table_digests(client, run_id))
     measured = _metrics_of(_today(client, source)).get(run_id, [])
     shown = _evaluation(client, client.get_run(run_id), measured, kind, record)
@@ -155,16 +157,34 @@ def evaluation_of(model_uri: str, kind: str = QUALITY) -> Iterator[str]:
 
 
 def recorded_evaluations(client: MlflowClient, source: Source) -> list[Evaluation]:
-    """All evaluations of a model that ended well, oldest first."""
-    metrics = _metrics_of(source.logged)
+    """All evaluations of a model that ended well, oldest first.
+
+    On a governed server anybody may write a record into a run of their own. Where somebody whose figures count
+    there measured the model, nobody else's evaluations are among these.
+
+    Raises
+    ------
+    TamperError
+        Where a record cannot be read; not one of a run whose figures do not count.
+    """
+    metrics, tag = _metrics_of(source.logged), _tag(source)
+    runs = {run.info.run_id: run for run in _runs(client, [source.run_id, *metrics]) if _records(run, tag)}
+    counted = _that_count(client, runs)
+    latest = _now() + _CLOCKS_DIFFER_BY
     found = []
-    for run_id in dict.fromkeys([source.run_id, *metrics]):
-        try:
-            run = client.get_run(run_id)
-        except MlflowException:  # a run that was deleted for good took its record with it
-            continue
-        for kind, record in _read_records(run, _tag(source)):
-            found.append(_evaluation(client, run, metrics.get(run_id, ()), kind, record))
+    for run_id in [each for each in runs if each in counted] or runs:
+        for kind, text in _records(runs[run_id], tag):
+            try:
+                record = _Record.model_validate_json(text)
+            except ValidationError as error:
+                if run_id not in counted:
+                    continue
+                raise TamperError(
+                    f"the tag {_tag(source, kind)} of run {run_id} is not one that this package wrote; evaluate "
+                    "the model again, or delete the tag"
+                ) from error
+            if record.began <= latest:  # else it would be the newest for good
+                found.append(_evaluation(client, runs[run_id], metrics.get(run_id, ()), kind, record))
     return sorted(found, key=lambda evaluation: (evaluation.began, evaluation.kind))
 
 
@@ -206,12 +226,16 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _measuring_run(source: Source, began: int) -> str:
-    """The run to which the model's metrics were logged since; its own run where none was logged for the model."""
-    logged = _today(MlflowClient(), source)
+def _measuring_run(source: Source, began: int, ended: int) -> str:
+    """The run to which the model's metrics were logged meanwhile; its own run where none was logged for it."""
+    client = MlflowClient()
+    logged = _today(client, source)
     if logged is None:
         return source.run_id
-    runs = {str(metric.run_id) for metric in logged.metrics or [] if metric.timestamp >= began}
+    runs = {str(metric.run_id) for metric in logged.metrics or [] if began <= metric.timestamp <= ended}
+    if len(runs) > 1:
+        # anybody may log a figure of any model into a run of their own
+        runs = set(_that_count(client, runs)) or runs
     if len(runs) > 1:
         raise EvidenceError(
             f"the evaluation of {source.uri} logged its metrics to {len(runs)} runs ({', '.join(sorted(runs))}), "
@@ -295,15 +319,25 @@ def _metrics_of_run(client: MlflowClient, source: Source, evaluation: Evaluation
     ]
 
 
-def _read_records(run: Run, tag: str) -> Iterator[tuple[str, _Record]]:
-    for name, text in sorted(run.data.tags.items()):
-        kind = QUALITY if name == tag else name.removeprefix(f"{tag}.")
-        if not name.startswith(tag) or not _KIND.fullmatch(kind):
-            continue
+def _runs(client: MlflowClient, run_ids: Iterable[str]) -> Iterator[Run]:
+    for run_id in dict.fromkeys(run_ids):
         try:
-            yield kind, _Record.model_validate_json(text)
-        except ValidationError as error:
-            raise TamperError(
-                f"the tag {name} of run {run.info.run_id} is not one that this package wrote; evaluate the model "
-                "again, or delete the tag"
-            ) from error
+            yield client.get_run(run_id)
+        except MlflowException:  # a run that was deleted for good took its record with it
+            continue
+
+
+def _records(run: Run, tag: str) -> list[tuple[str, str]]:
+    """The records of a run as they were written, each with its kind."""
+    named = [
+        (QUALITY if name == tag else name.removeprefix(f"{tag}."), text)
+        for name, text in sorted(run.data.tags.items())
+        if name.startswith(tag)
+    ]
+    return [(kind, text) for kind, text in named if _KIND.fullmatch(kind)]
+
+
+def _that_count(client: MlflowClient, runs: Collection[str]) -> Collection[str]:
+    """Those runs whose figures count, by who made them: all of them where no server says otherwise."""
+    asked = governing(client) if runs else None
+    return runs if asked is None else asked.measuring(runs)

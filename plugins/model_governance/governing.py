@@ -6,6 +6,7 @@ There the log-in signs, and not a name that the client gives.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -19,8 +20,10 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from model_governance.errors import TransitionError
 
-__all__ = ["Governing", "governing", "review_page"]
+__all__ = ["MOST_RUNS", "Governing", "governing", "review_page"]
 
+MOST_RUNS = 500
+"""How many runs a server is asked about at once."""
 _API = "/governance/api"
 
 
@@ -35,6 +38,9 @@ class Governing(Protocol):
 
     def review(self, name: str, version: str, verdict: str, comment: str) -> Any:
         """Say yes, no, or that a review is open again."""
+
+    def measuring(self, runs: Collection[str]) -> frozenset[str]:
+        """Those of these runs whose figures count, by who made them."""
 
 
 def governing(client: MlflowClient) -> Governing | None:
@@ -79,13 +85,20 @@ class _Server:
     def review(self, name: str, version: str, verdict: str, comment: str) -> None:
         self._post("review", name=name, version=version, verdict=verdict, comment=comment)
 
-    def _post(self, what: str, **body: str) -> None:
+    def measuring(self, runs: Collection[str]) -> frozenset[str]:
+        found: set[str] = set()
+        asked = sorted(runs)
+        for first in range(0, len(asked), MOST_RUNS):
+            found |= set(self._post("measuring", runs=asked[first : first + MOST_RUNS]).json()["runs"])
+        return frozenset(found)
+
+    def _post(self, what: str, **body: Any) -> Any:
         endpoint = f"{_API}/{what}"
         # never a second time by itself: of two rollbacks the second goes further back
         answer = http_request(
             get_default_host_creds(self.uri), endpoint, "POST", json=body, max_retries=0, raise_on_status=False
         )
-        verify_rest_response(answer, endpoint)
+        return verify_rest_response(answer, endpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,9 @@ class _Answering:
 
     def review(self, name: str, version: str, verdict: str, comment: str) -> None:
         self._ask("review", name, version, verdict, comment)
+
+    def measuring(self, runs: Collection[str]) -> frozenset[str]:
+        return frozenset(self.asked.measuring(runs))
 
     def _ask(self, what: str, *arguments: str) -> None:
         try:

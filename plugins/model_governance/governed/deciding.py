@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -38,7 +38,7 @@ from model_governance.governed.files import Files, failed_gates, measuring_runs,
 from model_governance.governed.knowing import Known, known
 from model_governance.governed.protected import matches
 from model_governance.governed.questions import JUDGED
-from model_governance.governed.reading import Read
+from model_governance.governed.reading import Read, measuring
 from model_governance.governed.tables import create_tables
 from model_governance.governed.transactions import Transactions, sessions
 from model_governance.governed.waiting_line import bound_waits
@@ -120,6 +120,11 @@ class Deciding(SqlAlchemyStore):
             return
         with self.ManagedSessionMaker(read_only=False) as session:
             records.remember_creator(session, kind, identity, actor.name, get_current_time_millis())
+
+    def measuring(self, runs: Collection[str]) -> frozenset[str]:
+        """Those of these runs whose figures count, by who made them."""
+        with self.ManagedSessionMaker() as session:
+            return measuring(session, runs, self.rules)
 
     def missing(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -44,7 +45,7 @@ from model_governance.governed.tables import REVIEWS
 from model_governance.rules.governance import GovernanceRules
 from model_governance.standing import SERVING, Standing
 
-__all__ = ["Read", "Reading", "is_prompt"]
+__all__ = ["Read", "Reading", "is_prompt", "measuring"]
 
 _EVIDENCE = ("gates", "artifact_digest", "evidence_digest", "policy_digest", "judged_against")
 
@@ -286,6 +287,15 @@ class Reading:
 def is_prompt(model: Any) -> bool:
     """Whether a row of MLflow's registered models is a prompt; MLflow lets nobody say so later."""
     return any(tag.key == IS_PROMPT and (tag.value or "").lower() == "true" for tag in model.registered_model_tags)
+
+
+def measuring(session: Session, runs: Iterable[str], rules: GovernanceRules) -> frozenset[str]:
+    """Those of these runs whose figures count, by who made them; all where the policy takes anybody's."""
+    wanted = set(rules.evidence.measured_by)
+    if not wanted:
+        return frozenset(runs)
+    measurers = _measurers(session, tuple(runs), rules) or {}
+    return frozenset(run for run, by in measurers.items() if by.roles & wanted)
 
 
 def _measurers(

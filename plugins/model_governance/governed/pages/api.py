@@ -20,6 +20,7 @@ from model_governance.governed.pages.fields import Fields
 from model_governance.governed.pages.history import Asked, entries
 from model_governance.governed.pages.sources import Sources
 from model_governance.governed.pages.waiting import LAST_PAGE, waiting
+from model_governance.governing import MOST_RUNS
 
 __all__ = ["add_api"]
 
@@ -59,6 +60,11 @@ def _add_reading(blueprint: Blueprint, sources: Sources) -> None:
         readable = sources.accounts.readable_experiments(current_actor().name)
         dossier = dossier_of(sources, name, number, readable)
         return jsonify(_told(dossier) | {"missing": list(sources.registry().missing(name, number))})
+
+    @blueprint.post("/api/measuring", endpoint="api_measuring")
+    def measuring() -> Response:
+        runs = Fields.body().texts("runs", MOST_RUNS)
+        return jsonify(runs=sorted(sources.registry().measuring(runs)))
 
 
 def _told(dossier: Dossier) -> dict[str, Any]:

@@ -63,6 +63,19 @@ class Fields:
             raise MlflowException.invalid_parameter_value(f"{name} is missing")
         return value
 
+    def texts(self, name: str, most: int) -> list[str]:
+        """A list of texts."""
+        found = self._values.get(name)
+        if (
+            not isinstance(found, list)
+            or len(found) > most
+            or not all(isinstance(each, str) and len(each) <= _LONGEST for each in found)
+        ):
+            raise MlflowException.invalid_parameter_value(
+                f"{name} must be a list of at most {most} texts, each of at most {_LONGEST} characters"
+            )
+        return found
+
     def comment(self, name: str) -> str:
         """A reason that a person gave; must say something."""
         value = self.raw(name).strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ class Registry(Protocol):
 
     def counting(self, name: str, version: str) -> frozenset[int]:
         """Numbers of the reviews by which a decision on the version would go now."""
+
+    def measuring(self, runs: Collection[str]) -> frozenset[str]:
+        """Those of these runs whose figures count, by who made them."""
 
     def standing(self, name: str) -> Standing:
         """Which version of a model is what."""
