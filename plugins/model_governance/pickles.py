@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import lzma
 import pickletools
+import warnings
 import zipfile
 import zlib
 from pathlib import PurePath
+from tokenize import TokenError
 from typing import IO, cast
+
+import numpy as np
 
 from model_governance.unpacked import Allowance, SpentError, packed_member, unpacked
 
@@ -16,7 +20,11 @@ __all__ = ["is_pickle"]
 _SUFFIXES = frozenset({".pkl", ".pickle", ".p", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
 # Nothing that a pickle does to the machine does without one of these, which look a class or function up.
 _LOOK_UP = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
-_ARRAY_HEADER = 1 << 16
+_ARRAY = np.lib.format.MAGIC_PREFIX
+_LONGEST_HEADER = 10_000  # bytes; NumPy reads no longer one where pickles are not allowed
+_NO_HEADER = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, SyntaxError, TokenError, RecursionError,
+)  # fmt: skip
 _CHUNK = 1 << 20
 # Deeper than any tool packs, and more than it packs: whoever does hides something, or wants this never to end.
 _DEEPEST = 3
@@ -52,10 +60,10 @@ def _is_pickle(name: str, stream: IO[bytes], allowance: Allowance, depth: int) -
     """The same of what lies in so many archives."""
     if PurePath(name).suffix.lower() in _SUFFIXES:
         return True
-    head = stream.read(_ARRAY_HEADER)
-    if head.startswith(b"\x93NUMPY"):
-        return b"'|O'" in head
+    head = stream.read(len(_ARRAY))
     stream.seek(0)
+    if head == _ARRAY:
+        return _holds_objects(stream)
     # What only seems to be compressed is looked at as it is, too.
     inner = unpacked(stream, allowance)
     if inner is not None and (depth >= _DEEPEST or _is_pickle("", inner, allowance, depth + 1)):
@@ -64,6 +72,26 @@ def _is_pickle(name: str, stream: IO[bytes], allowance: Allowance, depth: int) -
     if head.startswith(b"PK\x03\x04"):
         return depth >= _DEEPEST or _is_archive_of_pickles(stream, allowance, depth)
     return _unpickles(stream, allowance)
+
+
+def _holds_objects(stream: IO[bytes]) -> bool:
+    """Whether NumPy would read an array's file as a pickle, by the type that its header says.
+
+    A header that NumPy's own reader refuses is taken for one: whoever allows pickles reads longer ones, too.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        begin = stream.tell()
+        if int.from_bytes(stream.read(2 if version == (1, 0) else 4), "little") > _LONGEST_HEADER:
+            return True
+        stream.seek(begin)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python 2 wrote is said to be slow to read
+            _, _, dtype = read(stream)
+    except _NO_HEADER:
+        return True
+    return dtype.hasobject
 
 
 class _Listed:

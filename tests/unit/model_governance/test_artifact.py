@@ -48,6 +48,11 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def _npy_by_hand(header: str) -> bytes:
+    """As version 2 of NumPy's format begins, and a pickle behind it."""
+    return b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header.encode() + _harmful(4)
+
+
 def _zip(name: str, content: bytes = b"x") -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -85,6 +90,13 @@ def _harmful(protocol: int) -> bytes:
         ("a.zip", _zip("picture.jpg"), False),
         ("a.npy", _npy(np.array([{}], dtype=object)), True),
         ("a.npy", _npy(np.arange(3)), False),
+        ("a.npy", _npy(np.zeros(3, dtype=[("Objects", "f8"), ("O", "U3")])), False),
+        ("a.npy", _npy(np.zeros(3, dtype=[("id", "i4"), ("what", "O")])), True),
+        ("a.npy", _npy_by_hand("{'descr': 'O', 'fortran_order': False, 'shape': (1,)}"), True),
+        ("a.npy", _npy_by_hand("{'descr': 'f8,O', 'fortran_order': False, 'shape': (1,)}"), True),
+        ("a.npy", _npy_by_hand("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}"), False),
+        ("a.npy", _npy_by_hand(f"{{'descr': {' ' * 70_000}'|O', 'fortran_order': False, 'shape': (1,)}}"), True),
+        ("a.npy", _npy_by_hand("(" * 5_000), True),
         ("a.bin", b"\x80\x04 plain weights", False),
         ("a.bin", b"\x80", False),
         ("a.bin", b"PK\x03\x04 but no archive", True),
