@@ -244,3 +244,12 @@ def test_a_late_page_of_the_waiting_asks_no_more_than_the_first(tmp_path: Path) 
     assert ({each.name for each in few}, len(few), more) == ({"m01"}, PAGE, True)
     assert waiting(store.engine, lambda _: False) == ([], False)
     store.engine.dispose()
+
+
+def test_the_roles_tell_who_else_may_know_the_password(office: Office) -> None:
+    with office.as_("root"):
+        office.store.password_set("rob")
+    status, text = office.at("aud").get("/api/roles")
+    assert status == 200, text
+    rob, *_ = (each for each in json.loads(text)["roles"] if each["user"] == "rob")
+    assert (rob["role"], rob["password_by"]) == ("reviewer", ["root"])

@@ -211,6 +211,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
     if isinstance(value, float) and value != value:  # JSON has no NaN
         return "NaN"
     return value
