@@ -74,6 +74,6 @@ def registering_a_folder_of_the_run_in_which_the_validator_measures(scene: Scene
 def registering_a_run_that_lies_among_the_files_of_the_validators(scene: Scene, who: str) -> Any:
     run = ok(scene.post("validator", "runs/create", experiment_id=scene.experiment))["run"]["info"]["run_id"]
     inside = f"mlflow-artifacts:/{scene.experiment}/{run}/artifacts/evidence.json"
-    laid = ok(scene.post(who, "experiments/create", name=f"{scene.model}-inside", artifact_location=inside))
+    laid = ok(scene.post(who, "experiments/create", name=f"{scene.model}-among", artifact_location=inside))
     own = ok(scene.post(who, "runs/create", experiment_id=laid["experiment_id"]))["run"]["info"]["run_id"]
     return scene.post(who, "model-versions/create", name=scene.model, source=f"runs:/{own}/model", run_id=own)
