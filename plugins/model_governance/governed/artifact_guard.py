@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cachetools import LRUCache
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlModelVersionTag
@@ -121,6 +123,9 @@ class ArtifactGuard:
     engine: Engine
     tracking: Callable[[], Any]
     destination: str
+    # a run's folder stays where it was when the run was made
+    _runs: LRUCache[str, str] = field(default_factory=lambda: LRUCache(20_000), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def place(self, path: str) -> str:
         """The place of a path below the artifact proxy."""
@@ -128,14 +133,21 @@ class ArtifactGuard:
 
     def run_place(self, run_id: str, path: str = "") -> str:
         """The place of a run's file; its folder where no path is given."""
+        with self._lock:
+            uri = self._runs.get(run_id)
+        if not uri:
+            uri = self._folder_of_run(run_id)
+            with self._lock:
+                self._runs[run_id] = uri
+        return place_of(posixpath.join(uri, path), self.destination)
+
+    def _folder_of_run(self, run_id: str) -> str:
         from mlflow.store.tracking.dbmodels.models import SqlRun
 
         tracking = self.tracking()
         with tracking.ManagedSessionMaker() as session:  # all that MLflow reads of a run takes ten times as long
             uri = session.query(SqlRun.artifact_uri).filter(SqlRun.run_uuid == run_id).scalar()
-        if not uri:
-            uri = tracking.get_run(run_id).info.artifact_uri  # which says that there is none
-        return place_of(posixpath.join(uri, path), self.destination)
+        return str(uri or tracking.get_run(run_id).info.artifact_uri)  # which says that there is none
 
     def model_place(self, model_id: str, path: str = "") -> str:
         """The place of a logged model's file; its folder where no path is given."""

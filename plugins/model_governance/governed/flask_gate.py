@@ -229,7 +229,7 @@ class FlaskGate:
         inside = named_in(source.uri)
         if urlsplit(source.uri).scheme == "models" and not inside:
             return  # a copy of a registered version, which is kept already
-        own = [*inside, *things(), *([(LOGGED_MODEL, source.model_id)] if source.model_id else [])]
+        own = {*inside, *things(), *([(LOGGED_MODEL, source.model_id)] if source.model_id else [])}
         # an experiment's files may have been laid among those of another one's run
         around = [named_in(self.guard.folder(kind, identity)) for kind, identity in own]
         require_own(self.writes, actor, [*own, *chain.from_iterable(around)])
